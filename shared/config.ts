@@ -1,0 +1,77 @@
+import { readFileSync } from 'node:fs'
+import { hostname } from 'node:os'
+import { join, resolve } from 'node:path'
+import { z } from 'zod'
+import { Failure, errnoOf } from './failure.ts'
+import { names, stackTag } from './names.ts'
+import { quantity } from './contracts/quantity.ts'
+
+const NodeName = z
+  .string()
+  .regex(/^[a-z0-9][a-z0-9-]{0,31}$/, 'a node name has 1 to 32 of a-z, 0-9 and "-", and begins with a letter or digit')
+
+const Credentials = z.object({ user: z.string(), password: z.string() })
+
+/** What `<root>/nats/access.json` holds: where the bus is, and one user per role. Mode 0600. */
+export const BusAccess = z.object({ url: z.string(), users: z.record(z.string(), Credentials) })
+export type BusAccess = z.infer<typeof BusAccess>
+
+const environmentOf = (env: NodeJS.ProcessEnv) => ({
+  root: resolve(env['DOLLY_ROOT'] || '/var/lib/dolly'),
+  node: env['DOLLY_NODE'] || hostname().toLowerCase().replaceAll(/[^a-z0-9-]/g, '-').slice(0, 32),
+})
+
+const readAccess = (root: string): BusAccess | undefined => {
+  const file = join(root, 'nats/access.json')
+  try {
+    return BusAccess.parse(JSON.parse(readFileSync(file, 'utf8')))
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT') return undefined
+    throw new Failure('host_unfit', `cannot read ${file}: ${error instanceof Error ? error.message : error}`, { cause: error })
+  }
+}
+
+const optional = (value: string | undefined): string | undefined => (value === '' ? undefined : value)
+
+/**
+ * The stack this process belongs to, from `DOLLY_ROOT`, `DOLLY_NODE`, `DOLLY_NATS_URL` and the other
+ * `DOLLY_*` variables. Throws `Failure` (`invalid_message`) with the variable's name when one is wrong.
+ */
+export const loadConfig = (env: NodeJS.ProcessEnv = process.env) => {
+  const { root, node } = environmentOf(env)
+  const parsed = NodeName.safeParse(node)
+  if (!parsed.success) throw new Failure('invalid_message', `cannot use DOLLY_NODE "${node}": ${parsed.error.issues[0]?.message}`)
+  const size = quantity(env['DOLLY_COWFS_SIZE'] || '10G')
+  if (size === undefined) throw new Failure('invalid_message', `cannot use DOLLY_COWFS_SIZE "${env['DOLLY_COWFS_SIZE']}": give a size as "10G"`)
+  const tag = stackTag(root, node)
+  return {
+    root,
+    node,
+    tag,
+    names: names({ root, tag }),
+    /** Bytes of the sparse file that holds the copy-on-write file system. */
+    cowfsSizeBytes: size,
+    /** An existing btrfs directory to use instead of a loop file. */
+    cowfsDirectory: optional(env['DOLLY_COWFS']),
+    subnet: optional(env['DOLLY_SUBNET']),
+    logLevel: env['DOLLY_LOG_LEVEL'] || 'info',
+    natsUrl: optional(env['DOLLY_NATS_URL']),
+    natsUser: optional(env['DOLLY_NATS_USER']),
+    natsPassword: optional(env['DOLLY_NATS_PASSWORD']),
+    /** How long an unacknowledged command stays with an orchestrator that died, in milliseconds. */
+    ackWaitMs: Number(env['DOLLY_ACK_WAIT_MS'] || 10_000),
+  }
+}
+
+export type Config = ReturnType<typeof loadConfig>
+
+/** Where the bus is and who `role` is on it: the environment first, then the root's own file. Throws `Failure` (`unavailable`). */
+export const busAccess = (config: Config, role: string): { url: string; user?: string; password?: string } => {
+  const access = readAccess(config.root)
+  const url = config.natsUrl ?? access?.url
+  if (!url) {
+    throw new Failure('unavailable', `cannot find the bus of ${config.root}: no nats/access.json there and no DOLLY_NATS_URL; start the stack with "dolly up"`)
+  }
+  if (config.natsUser) return { url, user: config.natsUser, ...(config.natsPassword ? { password: config.natsPassword } : {}) }
+  return { url, ...access?.users[role] }
+}

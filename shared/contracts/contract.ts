@@ -1,0 +1,41 @@
+import type { z } from 'zod'
+
+/** Programs that answer requests on a host. */
+export type HostService = 'storage' | 'cgroup' | 'network' | 'namespace'
+
+/** One request that a host service answers: `host.<node>.<service>.<verb>`. */
+export interface Operation<In extends z.ZodType = z.ZodType, Out extends z.ZodType = z.ZodType> {
+  service: HostService
+  verb: string
+  input: In
+  output: Out
+}
+
+/**
+ * One reversible resource of a container. `undo` takes the same input as `do`, works whether `do`
+ * ran, half ran or never ran, and succeeds when nothing is there.
+ */
+export interface StepContract<
+  Name extends string = string,
+  In extends z.ZodType = z.ZodType,
+  Out extends z.ZodType = z.ZodType,
+> {
+  name: Name
+  service: HostService
+  /** The verbs on the service's subject. */
+  doVerb: string
+  undoVerb: string
+  input: In
+  output: Out
+}
+
+export const operation = <In extends z.ZodType, Out extends z.ZodType>(
+  service: HostService,
+  verb: string,
+  { input, output }: { input: In; output: Out },
+): Operation<In, Out> => ({ service, verb, input, output })
+
+export const stepContract = <Name extends string, In extends z.ZodType, Out extends z.ZodType>(
+  name: Name,
+  { service, verbs = ['do', 'undo'], input, output }: { service: HostService; verbs?: [string, string]; input: In; output: Out },
+): StepContract<Name, In, Out> => ({ name, service, doVerb: verbs[0], undoVerb: verbs[1], input, output })

@@ -1,0 +1,97 @@
+import { z } from 'zod'
+import { operation } from './contract.ts'
+import { ContainerId, ImageReference } from './identity.ts'
+import { ImageConfig } from './oci.ts'
+
+const Nothing = z.object({})
+
+export const Image = z.object({
+  digest: z.string(),
+  tags: z.array(z.string()),
+  createdAt: z.string(),
+  /** Bytes that its files take, before compression and sharing. */
+  size: z.number(),
+  config: ImageConfig,
+})
+export type Image = z.infer<typeof Image>
+
+export const imageImport = operation('storage', 'image-import', {
+  /** `path`: an absolute path on the service's host to a tar made by `docker export`. */
+  input: z.object({ reference: ImageReference, path: z.string(), config: ImageConfig.default({}) }),
+  output: Image,
+})
+export const imageList = operation('storage', 'image-list', { input: Nothing, output: z.object({ images: z.array(Image) }) })
+export const imageRemove = operation('storage', 'image-rm', {
+  input: z.object({ reference: z.string() }),
+  output: z.object({ untagged: z.array(z.string()), deleted: z.array(z.string()) }),
+})
+
+export const ProcessState = z.object({
+  status: z.enum(['absent', 'created', 'running', 'paused', 'stopped']),
+  pid: z.number().int().optional(),
+  exitCode: z.number().int().optional(),
+  oomKilled: z.boolean().optional(),
+})
+export type ProcessState = z.infer<typeof ProcessState>
+
+export const processState = operation('namespace', 'state', { input: z.object({ id: ContainerId }), output: ProcessState })
+/** Runs init's command when it waits, or makes a new init in the same resources when it has exited. */
+export const processStart = operation('namespace', 'start', { input: z.object({ id: ContainerId }), output: ProcessState })
+export const processKill = operation('namespace', 'kill', {
+  input: z.object({ id: ContainerId, signal: z.string() }),
+  output: ProcessState,
+})
+/** Sends the signal, waits `graceMs`, then kills; answers when init has exited. */
+export const processStop = operation('namespace', 'stop', {
+  input: z.object({ id: ContainerId, signal: z.string().optional(), graceMs: z.number().int().nonnegative() }),
+  output: ProcessState,
+})
+export const processExec = operation('namespace', 'exec', {
+  input: z.object({
+    id: ContainerId,
+    args: z.array(z.string()).min(1),
+    env: z.array(z.string()).default([]),
+    cwd: z.string().optional(),
+    user: z.string().default(''),
+    terminal: z.boolean().default(false),
+    stdin: z.boolean().default(false),
+  }),
+  /** The process waits until `exec-start`, so that a client can attach first and miss nothing. */
+  output: z.object({ execId: z.string(), attachSocket: z.string(), bundle: z.string() }),
+})
+export const execStart = operation('namespace', 'exec-start', {
+  input: z.object({ id: ContainerId, execId: z.string() }),
+  output: z.object({ pid: z.number().int() }),
+})
+/** Waits for the end of an exec (at most `timeoutMs`) and removes its bundle once it has ended. */
+export const execWait = operation('namespace', 'exec-wait', {
+  input: z.object({ id: ContainerId, execId: z.string(), timeoutMs: z.number().int().positive() }),
+  output: z.object({ exitCode: z.number().int().nullable() }),
+})
+
+const Leak = z.object({ kind: z.string(), name: z.string(), container: z.string().nullable() })
+export type Leak = z.infer<typeof Leak>
+
+/** Every object under the stack's names that the service owns, with the container it belongs to. */
+const Objects = z.object({ objects: z.array(Leak) })
+/** Removes the host-wide objects a service prepared (bridge, mount, parent cgroup); refuses with `busy` details while containers use them. */
+const Release = z.object({ released: z.array(z.string()) })
+
+export const objects = {
+  storage: operation('storage', 'objects', { input: Nothing, output: Objects }),
+  cgroup: operation('cgroup', 'objects', { input: Nothing, output: Objects }),
+  network: operation('network', 'objects', { input: Nothing, output: Objects }),
+  namespace: operation('namespace', 'objects', { input: Nothing, output: Objects }),
+}
+export const release = {
+  storage: operation('storage', 'release', { input: Nothing, output: Release }),
+  cgroup: operation('cgroup', 'release', { input: Nothing, output: Release }),
+  network: operation('network', 'release', { input: Nothing, output: Release }),
+  namespace: operation('namespace', 'release', { input: Nothing, output: Release }),
+}
+
+/** What a host service says of itself to operators (`host.<node>.<service>.info`). */
+export const networkInfo = operation('network', 'info', {
+  input: Nothing,
+  output: z.object({ bridge: z.string(), subnet: z.string(), gateway: z.string() }),
+})

@@ -1,0 +1,107 @@
+import { z } from 'zod'
+import { stepContract } from './contract.ts'
+import { ContainerId, ImageReference } from './identity.ts'
+import { ImageConfig, Process, Resources } from './oci.ts'
+
+/** The container's writable root: a snapshot of the image's subvolume. */
+export const storage = stepContract('storage', {
+  service: 'storage',
+  input: z.object({ id: ContainerId, image: ImageReference }),
+  output: z.object({ rootfs: z.string(), imageDigest: z.string(), imageConfig: ImageConfig }),
+})
+
+/** One cgroup per hierarchy of the host, with the limits written. */
+export const cgroup = stepContract('cgroup', {
+  service: 'cgroup',
+  input: z.object({ id: ContainerId, resources: Resources }),
+  output: z.object({
+    cgroupsPath: z.string(),
+    /** Directories to join by writing to their `cgroup.procs`, one per hierarchy. */
+    cgroupDirectories: z.array(z.string()),
+  }),
+})
+
+export const NetworkMode = z.enum(['bridge', 'none', 'host', 'lab'])
+
+const NetworkInput = z.object({
+  id: ContainerId,
+  networkMode: NetworkMode,
+  dns: z.array(z.string()),
+  dnsSearch: z.array(z.string()),
+})
+
+const NetworkOutput = z.object({
+  /** Path of the network namespace to join; null is the host's own. */
+  networkNamespace: z.string().nullable(),
+  /** `a.b.c.d/len`; null without a network of its own. */
+  address: z.string().nullable(),
+  gateway: z.string().nullable(),
+  /** Host end of the veth pair. */
+  hostInterface: z.string().nullable(),
+  nameservers: z.array(z.string()),
+  search: z.array(z.string()),
+})
+
+/** A named network namespace with a configured `eth0`, made before the process that joins it. */
+export const network = stepContract('network', {
+  service: 'network',
+  input: NetworkInput,
+  output: NetworkOutput,
+})
+
+const Init = z.object({ pid: z.number().int(), startedAt: z.string() })
+
+const namespaceInput = {
+  id: ContainerId,
+  hostname: z.string(),
+  domainname: z.string().optional(),
+  process: Process,
+  readonlyRootfs: z.boolean(),
+  tmpfs: z.array(z.string()),
+  shmSizeBytes: z.number().int(),
+  sysctls: z.record(z.string(), z.string()),
+  extraHosts: z.array(z.string()),
+  stopSignal: z.string(),
+  rootfs: z.string(),
+  imageConfig: ImageConfig,
+  cgroupsPath: z.string(),
+  cgroupDirectories: z.array(z.string()),
+}
+
+/** Namespaces, root and the init process; with `start` the process runs when `do` returns: the saga's pivot. */
+export const namespace = stepContract('namespace', {
+  service: 'namespace',
+  input: z.object({
+    ...namespaceInput,
+    start: z.boolean(),
+    networkNamespace: z.string().nullable(),
+    address: z.string().nullable(),
+    nameservers: z.array(z.string()),
+    search: z.array(z.string()),
+  }),
+  output: Init,
+})
+
+/** The lab's own order, 1: init with an empty network namespace of its own, waiting. */
+export const labNamespace = stepContract('lab-namespace', {
+  service: 'namespace',
+  verbs: ['unshare', 'undo'],
+  input: z.object({ ...namespaceInput, dns: z.array(z.string()), dnsSearch: z.array(z.string()) }),
+  output: Init,
+})
+
+/** The lab's own order, 2: the veth's peer is moved into the waiting process by its pid. */
+export const labNetwork = stepContract('lab-network', {
+  service: 'network',
+  verbs: ['attach', 'detach'],
+  input: z.object({ id: ContainerId, pid: z.number().int().optional() }),
+  output: NetworkOutput.pick({ address: true, gateway: true, hostInterface: true }),
+})
+
+/** The lab's own order, 3: the waiting process runs its command. */
+export const labStart = stepContract('lab-start', {
+  service: 'namespace',
+  verbs: ['start', 'stop-now'],
+  input: z.object({ id: ContainerId, start: z.boolean() }),
+  output: Init,
+})

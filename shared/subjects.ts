@@ -1,0 +1,17 @@
+/** Commands that the COMMANDS work queue keeps until their saga has ended. */
+export const durableCommands = ['container.create', 'container.delete'] as const
+
+/** Every subject string of Dolly is built here. */
+export const subjects = {
+  create: 'container.create',
+  delete: 'container.delete',
+  /** Quick verbs and queries, answered by request and reply. */
+  verb: (kind: string, verb: string) => `${kind}.${verb}`,
+  host: (node: string, service: string, verb: string) => `host.${node}.${service}.${verb}`,
+  event: (kind: string, id: string) => `event.${kind}.${id}`,
+  events: (kind = '*') => `event.${kind}.*`,
+  everyEvent: 'event.>',
+} as const
+
+/** The id an event's subject speaks of: its third token. */
+export const idOfEvent = (subject: string): string => subject.split('.')[2] ?? ''
