@@ -8,7 +8,10 @@ import { quantity } from './contracts/quantity.ts'
 
 const NodeName = z
   .string()
-  .regex(/^[a-z0-9][a-z0-9-]{0,31}$/, 'a node name has 1 to 32 of a-z, 0-9 and "-", and begins with a letter or digit')
+  .regex(
+    /^[a-z0-9][a-z0-9-]{0,31}$/,
+    'a node name has 1 to 32 of a-z, 0-9 and "-", and begins with a letter or digit',
+  )
 
 const Credentials = z.object({ user: z.string(), password: z.string() })
 
@@ -18,7 +21,12 @@ export type BusAccess = z.infer<typeof BusAccess>
 
 const environmentOf = (env: NodeJS.ProcessEnv) => ({
   root: resolve(env['DOLLY_ROOT'] || '/var/lib/dolly'),
-  node: env['DOLLY_NODE'] || hostname().toLowerCase().replaceAll(/[^a-z0-9-]/g, '-').slice(0, 32),
+  node:
+    env['DOLLY_NODE'] ||
+    hostname()
+      .toLowerCase()
+      .replaceAll(/[^a-z0-9-]/g, '-')
+      .slice(0, 32),
 })
 
 const readAccess = (root: string): BusAccess | undefined => {
@@ -27,7 +35,11 @@ const readAccess = (root: string): BusAccess | undefined => {
     return BusAccess.parse(JSON.parse(readFileSync(file, 'utf8')))
   } catch (error) {
     if (errnoOf(error) === 'ENOENT') return undefined
-    throw new Failure('host_unfit', `cannot read ${file}: ${error instanceof Error ? error.message : error}`, { cause: error })
+    throw new Failure(
+      'host_unfit',
+      `cannot read ${file}: ${error instanceof Error ? error.message : error}`,
+      { cause: error },
+    )
   }
 }
 
@@ -40,9 +52,17 @@ const optional = (value: string | undefined): string | undefined => (value === '
 export const loadConfig = (env: NodeJS.ProcessEnv = process.env) => {
   const { root, node } = environmentOf(env)
   const parsed = NodeName.safeParse(node)
-  if (!parsed.success) throw new Failure('invalid_message', `cannot use DOLLY_NODE "${node}": ${parsed.error.issues[0]?.message}`)
+  if (!parsed.success)
+    throw new Failure(
+      'invalid_message',
+      `cannot use DOLLY_NODE "${node}": ${parsed.error.issues[0]?.message}`,
+    )
   const size = quantity(env['DOLLY_COWFS_SIZE'] || '10G')
-  if (size === undefined) throw new Failure('invalid_message', `cannot use DOLLY_COWFS_SIZE "${env['DOLLY_COWFS_SIZE']}": give a size as "10G"`)
+  if (size === undefined)
+    throw new Failure(
+      'invalid_message',
+      `cannot use DOLLY_COWFS_SIZE "${env['DOLLY_COWFS_SIZE']}": give a size as "10G"`,
+    )
   const tag = stackTag(root, node)
   return {
     root,
@@ -66,12 +86,19 @@ export const loadConfig = (env: NodeJS.ProcessEnv = process.env) => {
 export type Config = ReturnType<typeof loadConfig>
 
 /** Where the bus is and who `role` is on it: the environment first, then the root's own file. Throws `Failure` (`unavailable`). */
-export const busAccess = (config: Config, role: string): { url: string; user?: string; password?: string } => {
+export const busAccess = (
+  config: Config,
+  role: string,
+): { url: string; user?: string; password?: string } => {
   const access = readAccess(config.root)
   const url = config.natsUrl ?? access?.url
   if (!url) {
-    throw new Failure('unavailable', `cannot find the bus of ${config.root}: no nats/access.json there and no DOLLY_NATS_URL; start the stack with "dolly up"`)
+    throw new Failure(
+      'unavailable',
+      `cannot find the bus of ${config.root}: no nats/access.json there and no DOLLY_NATS_URL; start the stack with "dolly up"`,
+    )
   }
-  if (config.natsUser) return { url, user: config.natsUser, ...(config.natsPassword ? { password: config.natsPassword } : {}) }
+  if (config.natsUser)
+    return { url, user: config.natsUser, ...(config.natsPassword ? { password: config.natsPassword } : {}) }
   return { url, ...access?.users[role] }
 }

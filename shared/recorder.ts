@@ -36,12 +36,18 @@ export const systemPath = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sb
 
 /** A command line as a person would type it. */
 export const shellLine = (words: readonly string[]): string =>
-  words.map((word) => (/^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", String.raw`'\''`)}'`)).join(' ')
+  words
+    .map((word) => (/^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", String.raw`'\''`)}'`))
+    .join(' ')
 
 const noSpace = /No space left on device|Disk quota exceeded/i
 
 /** Runs a system program without a shell and answers its standard output. Throws `Failure` with its standard error. */
-export const run = async (file: string, args: readonly string[], { input, timeoutMs = 60_000, allow = [] }: RunOptions = {}) => {
+export const run = async (
+  file: string,
+  args: readonly string[],
+  { input, timeoutMs = 60_000, allow = [] }: RunOptions = {},
+) => {
   const result = await execa(file, args, {
     input,
     stdin: input === undefined ? 'ignore' : undefined,
@@ -51,19 +57,28 @@ export const run = async (file: string, args: readonly string[], { input, timeou
     extendEnv: false,
     preferLocal: false,
   })
-  if (!result.failed || (result.exitCode !== undefined && allow.includes(result.exitCode))) return result.stdout
+  if (!result.failed || (result.exitCode !== undefined && allow.includes(result.exitCode)))
+    return result.stdout
   const said = (result.stderr || result.originalMessage || result.shortMessage || '').trim()
   const code = result.timedOut ? 'timeout' : noSpace.test(said) ? 'no_space' : 'system'
-  throw new Failure(code, `${shellLine([file, ...args])}: ${said || `exit ${result.exitCode ?? result.signal}`}`, {
-    details: { exitCode: result.exitCode ?? null },
-  })
+  throw new Failure(
+    code,
+    `${shellLine([file, ...args])}: ${said || `exit ${result.exitCode ?? result.signal}`}`,
+    {
+      details: { exitCode: result.exitCode ?? null },
+    },
+  )
 }
 
 /** A fresh recorder for one request. */
 export const createRecorder = (): Recorder => {
   const entries: TranscriptEntry[] = []
 
-  const timed = async <T>(kind: TranscriptEntry['kind'], equivalent: string, act: () => Promise<T> | T): Promise<T> => {
+  const timed = async <T>(
+    kind: TranscriptEntry['kind'],
+    equivalent: string,
+    act: () => Promise<T> | T,
+  ): Promise<T> => {
     const start = performance.now()
     const entry: TranscriptEntry = { kind, equivalent, durationMs: 0 }
     entries.push(entry)
@@ -77,22 +92,32 @@ export const createRecorder = (): Recorder => {
     }
   }
 
-  const verified = async (path: string, value: string, verify: ((readBack: string) => boolean) | undefined) => {
+  const verified = async (
+    path: string,
+    value: string,
+    verify: ((readBack: string) => boolean) | undefined,
+  ) => {
     try {
       await writeFile(path, value)
     } catch (error) {
-      throw new Failure('limit_refused', `cannot write "${value}" to ${path}: ${reasonOf(error)}`, { cause: error })
+      throw new Failure('limit_refused', `cannot write "${value}" to ${path}: ${reasonOf(error)}`, {
+        cause: error,
+      })
     }
     if (!verify) return
     const readBack = (await readFile(path, 'utf8')).trim()
-    if (!verify(readBack)) throw new Failure('limit_refused', `the kernel keeps "${readBack}" in ${path} instead of "${value}"`)
+    if (!verify(readBack))
+      throw new Failure('limit_refused', `the kernel keeps "${readBack}" in ${path} instead of "${value}"`)
   }
 
   return {
     entries,
-    run: (file, args, options) => timed('command', shellLine([file, ...args]), () => run(file, args, options)),
+    run: (file, args, options) =>
+      timed('command', shellLine([file, ...args]), () => run(file, args, options)),
     write: (path, value, { verify } = {}) =>
-      timed('write', `echo ${shellLine([value])} > ${shellLine([path])}`, () => verified(path, value, verify)),
+      timed('write', `echo ${shellLine([value])} > ${shellLine([path])}`, () =>
+        verified(path, value, verify),
+      ),
     call: (equivalent, act) => timed('call', equivalent, act),
   }
 }

@@ -105,7 +105,7 @@ export const serve = async (define: (config: Config) => HostServiceDefinition): 
       handle: (body: unknown) => dispatch(verb, body),
     })),
   })
-  await bus.announce(config.node, name)
+  bus.announce(config.node, name)
   log.info('service started')
   const watching = definition.watch?.({ ...base, record: createRecorder() }, stop.signal)
   const end = async (signal: string) => {

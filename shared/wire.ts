@@ -16,14 +16,23 @@ export const ErrorBody = z.object({
 })
 
 /** The JSON body of a reply from a host service. */
-export const ReplyBody = z.object({ output: z.unknown(), transcript: z.array(z.custom<TranscriptEntry>()).default([]) })
+export const ReplyBody = z.object({
+  output: z.unknown(),
+  transcript: z.array(z.custom<TranscriptEntry>()).default([]),
+})
 
 const distance = (a: string, b: string): number => {
   let row = Array.from({ length: b.length + 1 }, (_, index) => index)
   for (let i = 1; i <= a.length; i++) {
     const next = [i]
     for (let j = 1; j <= b.length; j++) {
-      next.push(Math.min((row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1, (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1)))
+      next.push(
+        Math.min(
+          (row[j] ?? 0) + 1,
+          (next[j - 1] ?? 0) + 1,
+          (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1),
+        ),
+      )
     }
     row = next
   }
@@ -37,7 +46,8 @@ export const nearest = (word: string, candidates: readonly string[]): string | u
     .filter(({ candidate, edits }) => edits <= Math.max(1, Math.ceil(candidate.length / 3)))
     .toSorted((a, b) => a.edits - b.edits)[0]?.candidate
 
-const keysOf = (schema: z.ZodType): string[] => (schema instanceof z.ZodObject ? Object.keys(schema.shape) : [])
+const keysOf = (schema: z.ZodType): string[] =>
+  schema instanceof z.ZodObject ? Object.keys(schema.shape) : []
 
 const sentenceOf = (issue: z.core.$ZodIssue, schema: z.ZodType): string => {
   const where = issue.path.length > 0 ? issue.path.join('.') : 'the message'
@@ -52,5 +62,7 @@ export const parseInput = <S extends z.ZodType>(schema: S, body: unknown): z.out
   const parsed = schema.safeParse(body)
   if (parsed.success) return parsed.data
   const sentences = parsed.error.issues.slice(0, 5).map((issue) => sentenceOf(issue, schema))
-  throw new Failure('invalid_message', sentences.join('; '), { details: { key: parsed.error.issues[0]?.path.join('.') } })
+  throw new Failure('invalid_message', sentences.join('; '), {
+    details: { key: parsed.error.issues[0]?.path.join('.') },
+  })
 }

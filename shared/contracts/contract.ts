@@ -37,5 +37,10 @@ export const operation = <In extends z.ZodType, Out extends z.ZodType>(
 
 export const stepContract = <Name extends string, In extends z.ZodType, Out extends z.ZodType>(
   name: Name,
-  { service, verbs = ['do', 'undo'], input, output }: { service: HostService; verbs?: [string, string]; input: In; output: Out },
+  {
+    service,
+    verbs = ['do', 'undo'],
+    input,
+    output,
+  }: { service: HostService; verbs?: [string, string]; input: In; output: Out },
 ): StepContract<Name, In, Out> => ({ name, service, doVerb: verbs[0], undoVerb: verbs[1], input, output })

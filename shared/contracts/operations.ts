@@ -20,7 +20,10 @@ export const imageImport = operation('storage', 'image-import', {
   input: z.object({ reference: ImageReference, path: z.string(), config: ImageConfig.default({}) }),
   output: Image,
 })
-export const imageList = operation('storage', 'image-list', { input: Nothing, output: z.object({ images: z.array(Image) }) })
+export const imageList = operation('storage', 'image-list', {
+  input: Nothing,
+  output: z.object({ images: z.array(Image) }),
+})
 export const imageRemove = operation('storage', 'image-rm', {
   input: z.object({ reference: z.string() }),
   output: z.object({ untagged: z.array(z.string()), deleted: z.array(z.string()) }),
@@ -34,16 +37,26 @@ export const ProcessState = z.object({
 })
 export type ProcessState = z.infer<typeof ProcessState>
 
-export const processState = operation('namespace', 'state', { input: z.object({ id: ContainerId }), output: ProcessState })
+export const processState = operation('namespace', 'state', {
+  input: z.object({ id: ContainerId }),
+  output: ProcessState,
+})
 /** Runs init's command when it waits, or makes a new init in the same resources when it has exited. */
-export const processStart = operation('namespace', 'start', { input: z.object({ id: ContainerId }), output: ProcessState })
+export const processStart = operation('namespace', 'start', {
+  input: z.object({ id: ContainerId }),
+  output: ProcessState,
+})
 export const processKill = operation('namespace', 'kill', {
   input: z.object({ id: ContainerId, signal: z.string() }),
   output: ProcessState,
 })
 /** Sends the signal, waits `graceMs`, then kills; answers when init has exited. */
 export const processStop = operation('namespace', 'stop', {
-  input: z.object({ id: ContainerId, signal: z.string().optional(), graceMs: z.number().int().nonnegative() }),
+  input: z.object({
+    id: ContainerId,
+    signal: z.string().optional(),
+    graceMs: z.number().int().nonnegative(),
+  }),
   output: ProcessState,
 })
 export const processExec = operation('namespace', 'exec', {

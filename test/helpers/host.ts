@@ -10,7 +10,9 @@ import { createRecorder } from '../../shared/recorder.ts'
 import { type HostServiceDefinition, createDispatcher } from '../../shared/service.ts'
 
 /** A configuration of its own in a temporary root; disposing removes the root. */
-export const temporaryConfig = async (env: Record<string, string> = {}): Promise<{ config: Config } & AsyncDisposable> => {
+export const temporaryConfig = async (
+  env: Record<string, string> = {},
+): Promise<{ config: Config } & AsyncDisposable> => {
   const root = await mkdtemp(join(tmpdir(), 'dolly-test-'))
   const config = loadConfig({
     DOLLY_ROOT: root,
@@ -24,7 +26,10 @@ export const temporaryConfig = async (env: Record<string, string> = {}): Promise
 
 /** A service without a bus: its own handlers on the real kernel, through the dispatcher every request takes. */
 export const hostService = async (config: Config, definition: HostServiceDefinition) => {
-  const bus = new Proxy({}, { get: (_, name) => () => Promise.reject(new Error(`no bus in this test: ${String(name)}`)) }) as Bus
+  const bus = new Proxy(
+    {},
+    { get: (_, name) => () => Promise.reject(new Error(`no bus in this test: ${String(name)}`)) },
+  ) as Bus
   const base = { config, log: createLog({}, 'silent'), bus }
   await definition.prepare?.({ ...base, record: createRecorder() })
   const dispatch = createDispatcher(definition, base)

@@ -1,0 +1,32 @@
+import { z } from 'zod'
+import { Injection } from './container-create.ts'
+import { ContainerId, ContainerName, ImageReference } from './identity.ts'
+import { Process, Resources } from './oci.ts'
+import { NetworkMode } from './steps.ts'
+
+/** A container as Dolly keeps it: OCI runtime-spec shapes, made once from the message that asked for it. */
+export const ContainerSpec = z.object({
+  id: ContainerId,
+  name: ContainerName,
+  node: z.string(),
+  image: ImageReference,
+  hostname: z.string(),
+  domainname: z.string().optional(),
+  labels: z.record(z.string(), z.string()),
+  process: Process,
+  resources: Resources,
+  readonlyRootfs: z.boolean(),
+  tmpfs: z.array(z.string()),
+  shmSizeBytes: z.number().int(),
+  sysctls: z.record(z.string(), z.string()),
+  networkMode: NetworkMode,
+  dns: z.array(z.string()),
+  dnsSearch: z.array(z.string()),
+  extraHosts: z.array(z.string()),
+  stopSignal: z.string(),
+  stopGraceMs: z.number().int(),
+  restart: z.string(),
+  start: z.boolean(),
+  inject: z.array(Injection).default([]),
+})
+export type ContainerSpec = z.infer<typeof ContainerSpec>

@@ -1,0 +1,84 @@
+import { z } from 'zod'
+import { Container } from './container.ts'
+import { ContainerCreate, ContainerDelete } from './container-create.ts'
+import { Image } from './operations.ts'
+import * as host from './operations.ts'
+
+/** A public request: `<kind>.<verb>`, answered by any orchestrator. */
+export interface Verb<In extends z.ZodType = z.ZodType, Out extends z.ZodType = z.ZodType> {
+  subject: string
+  input: In
+  output: Out
+}
+
+const verb = <In extends z.ZodType, Out extends z.ZodType>(
+  subject: string,
+  input: In,
+  output: Out,
+): Verb<In, Out> => ({
+  subject,
+  input,
+  output,
+})
+
+/** A container by its id, its name or an unambiguous beginning of its id. */
+const container = z.string().min(1).max(128)
+const Target = z.strictObject({ container })
+
+export const verbs = {
+  containerGet: verb('container.get', Target, Container),
+  containerList: verb(
+    'container.list',
+    z.strictObject({ all: z.boolean().default(false) }),
+    z.object({ containers: z.array(Container.omit({ steps: true })) }),
+  ),
+  containerStart: verb('container.start', Target, Container),
+  containerStop: verb(
+    'container.stop',
+    Target.extend({ timeoutMs: z.number().int().nonnegative().optional(), signal: z.string().optional() }),
+    Container,
+  ),
+  containerKill: verb('container.kill', Target.extend({ signal: z.string().default('SIGKILL') }), Container),
+  containerPause: verb('container.pause', Target, Container),
+  containerUnpause: verb('container.unpause', Target, Container),
+  containerExec: verb(
+    'container.exec',
+    host.processExec.input.omit({ id: true }).extend({ container }).strict(),
+    host.processExec.output.extend({ id: z.string(), node: z.string() }),
+  ),
+  containerExecStart: verb(
+    'container.exec-start',
+    Target.extend({ execId: z.string() }),
+    host.execStart.output,
+  ),
+  containerExecWait: verb(
+    'container.exec-wait',
+    Target.extend({ execId: z.string(), timeoutMs: z.number().int().positive() }),
+    host.execWait.output,
+  ),
+  imageImport: verb(
+    'image.import',
+    host.imageImport.input.extend({ node: z.string().optional() }).strict(),
+    Image,
+  ),
+  imageList: verb('image.list', z.strictObject({ node: z.string().optional() }), host.imageList.output),
+  imageRemove: verb(
+    'image.rm',
+    host.imageRemove.input.extend({ node: z.string().optional() }).strict(),
+    host.imageRemove.output,
+  ),
+  leaks: verb(
+    'node.leaks',
+    z.strictObject({ node: z.string().optional() }),
+    z.object({
+      leaks: z.array(z.object({ kind: z.string(), name: z.string(), container: z.string().nullable() })),
+    }),
+  ),
+} as const
+
+/** Every public message by its subject, for `dolly schema`. */
+export const publicMessages: Record<string, z.ZodType> = {
+  'container.create': ContainerCreate,
+  'container.delete': ContainerDelete,
+  ...Object.fromEntries(Object.values(verbs).map(({ subject, input }) => [subject, input])),
+}

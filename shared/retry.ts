@@ -1,0 +1,23 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import { Failure } from './failure.ts'
+import type { Log } from './log.ts'
+
+/** Milliseconds before attempt `attempt` (from 1): doubling from 50, at most `maxMs`, with up to a quarter of jitter. */
+export const backoffMs = (attempt: number, maxMs = 2000, random: () => number = Math.random): number =>
+  Math.min(maxMs, 50 * 2 ** Math.min(attempt - 1, 10)) * (0.75 + random() / 4)
+
+/** Repeats an act while it fails retryably, until the signal aborts. Throws the last failure then, and any terminal one at once. */
+export const retrying = async <T>(
+  act: () => Promise<T>,
+  { signal, log }: { signal: AbortSignal; log?: Log },
+): Promise<T> => {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await act()
+    } catch (error) {
+      if (!(error instanceof Failure) || !error.retryable || signal.aborted) throw error
+      log?.[attempt === 5 ? 'warn' : 'debug']({ reason: error.message, attempt }, 'retrying')
+      await delay(backoffMs(attempt), undefined, { signal })
+    }
+  }
+}

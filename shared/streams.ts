@@ -1,0 +1,48 @@
+import { durableCommands, subjects } from './subjects.ts'
+
+const seconds = 1e9
+
+/** The two streams and their consumers, as the JetStream API takes them; durations in nanoseconds. */
+export const streams = ({ ackWaitMs }: { ackWaitMs: number }) => ({
+  commands: {
+    name: 'COMMANDS',
+    subjects: [...durableCommands],
+    retention: 'workqueue',
+    storage: 'file',
+    discard: 'new',
+    max_msgs: 100_000,
+    max_bytes: 1 << 30,
+    duplicate_window: 120 * seconds,
+    allow_direct: true,
+  },
+  events: {
+    name: 'EVENTS',
+    subjects: [subjects.everyEvent],
+    retention: 'limits',
+    storage: 'file',
+    discard: 'old',
+    max_bytes: 4 * 2 ** 30,
+    max_msgs_per_subject: 10_000,
+    duplicate_window: 120 * seconds,
+    allow_direct: true,
+  },
+  /** One durable consumer a command, so that deletes never wait behind creates. */
+  consumers: durableCommands.map((subject) => ({
+    durable_name: subject.replace('.', '-'),
+    filter_subject: subject,
+    ack_policy: 'explicit',
+    ack_wait: ackWaitMs * 1e6,
+    max_ack_pending: 256,
+    max_deliver: -1,
+  })),
+  /** Projects events to the `containers` bucket, each once, whichever orchestrator takes it. */
+  projector: {
+    durable_name: 'projector',
+    filter_subject: subjects.events('container'),
+    ack_policy: 'explicit',
+    ack_wait: ackWaitMs * 1e6,
+    max_ack_pending: 500,
+    deliver_policy: 'all',
+  },
+  buckets: ['containers', 'names'],
+})
