@@ -13,6 +13,7 @@ import {
   type StreamConfig,
   connect,
   createInbox,
+  headers,
 } from 'nats'
 import { type Config, busAccess } from './config.ts'
 import { CloudEvent } from './contracts/event.ts'
@@ -20,7 +21,7 @@ import { Failure, failureCodes, reasonOf } from './failure.ts'
 import type { Log } from './log.ts'
 import { retrying } from './retry.ts'
 import { streams } from './streams.ts'
-import { subjects } from './subjects.ts'
+import { idOfEvent, subjects } from './subjects.ts'
 import { ErrorBody, type Outcome } from './wire.ts'
 
 const minimumServer = [2, 12] as const
@@ -65,11 +66,14 @@ export interface NewEvent {
   commandId?: string | undefined
 }
 
+/** `fence` is the token of a saga's run, on requests that belong to one. */
+type Handle = (body: unknown, fence: number | undefined) => Promise<Outcome>
+
 interface Served {
   name: string
   description: string
   metadata: Record<string, string>
-  endpoints: { name: string; subject: string; handle: (body: unknown) => Promise<Outcome> }[]
+  endpoints: { name: string; subject: string; handle: Handle }[]
 }
 
 const isTooOld = (version: string): boolean => {
@@ -103,6 +107,15 @@ export const parseJson = (body: Uint8Array): unknown => {
   }
 }
 
+const fenceHeader = 'Dolly-Fence'
+
+const fenced = (fence: number | undefined) => {
+  if (fence === undefined) return {}
+  const named = headers()
+  named.set(fenceHeader, String(fence))
+  return { headers: named }
+}
+
 const encode = (value: unknown): Uint8Array => new TextEncoder().encode(JSON.stringify(value))
 
 const stored = (sequence: number, subject: string, data: Uint8Array): StoredEvent => {
@@ -119,18 +132,39 @@ const stored = (sequence: number, subject: string, data: Uint8Array): StoredEven
 /** A header value holds one line of printable characters. */
 const headerLine = (text: string): string => text.replaceAll(/[^\x20-\x7e]/g, '?').slice(0, 500)
 
-const answer = async (handle: (body: unknown) => Promise<Outcome>, message: ServiceMsg): Promise<void> => {
+const answer = async (handle: Handle, message: ServiceMsg): Promise<void> => {
   let outcome: Outcome
   try {
-    outcome = await handle(parseJson(message.data))
+    const token = message.headers?.get(fenceHeader)
+    outcome = await handle(parseJson(message.data), token ? Number(token) : undefined)
   } catch (error) {
     if (!(error instanceof Failure)) throw error
     outcome = { failure: error, transcript: [] }
   }
-  if (!('failure' in outcome)) return void message.respond(encode(outcome))
+  if (!('failure' in outcome))
+    return void message.respond(encode('plain' in outcome ? outcome.plain : outcome))
   const { code, message: text, details } = outcome.failure
   const body = encode({ code, message: text, details, transcript: outcome.transcript })
   message.respondError(failureCodes[code].status, headerLine(text), body)
+}
+
+const consume = async function* (
+  connection: NatsConnection,
+  stream: string,
+  durable: string,
+  signal: AbortSignal,
+) {
+  const consumer = await connection.jetstream().consumers.get(stream, durable)
+  const { config: limits } = await consumer.info(true)
+  const messages = await consumer.consume({
+    max_messages: limits.max_ack_pending ?? 100,
+    idle_heartbeat: 2000,
+    expires: 10_000,
+  })
+  const stop = () => messages.stop()
+  signal.addEventListener('abort', stop, { once: true })
+  if (signal.aborted) stop()
+  yield* messages
 }
 
 /** Makes or updates the streams, their consumers and the buckets; needs a role that may. */
@@ -228,7 +262,11 @@ export const connectBus = async (
     request: async (
       subject: string,
       body: unknown,
-      { timeoutMs = requestWaitMs, signal }: { timeoutMs?: number; signal?: AbortSignal } = {},
+      {
+        timeoutMs = requestWaitMs,
+        signal,
+        fence,
+      }: { timeoutMs?: number; signal?: AbortSignal; fence?: number } = {},
     ): Promise<unknown> => {
       signal?.throwIfAborted()
       const abort = Promise.withResolvers<never>()
@@ -236,7 +274,7 @@ export const connectBus = async (
       signal?.addEventListener('abort', onAbort, { once: true })
       try {
         const reply = await Promise.race([
-          connection.request(subject, encode(body), { timeout: timeoutMs }),
+          connection.request(subject, encode(body), { timeout: timeoutMs, ...fenced(fence) }),
           abort.promise,
         ])
         const parsed = parseJson(reply.data)
@@ -312,17 +350,29 @@ export const connectBus = async (
 
     /** Hands each command of a durable consumer to `handle` at once; the consumer's limit bounds how many. Ends with the signal. */
     consumeCommands: async (durable: string, handle: (command: Command) => void, signal: AbortSignal) => {
-      const consumer = await jetstream.consumers.get('COMMANDS', durable)
-      const { config: limits } = await consumer.info()
-      const messages = await consumer.consume({
-        max_messages: limits.max_ack_pending ?? 100,
-        idle_heartbeat: 2000,
-        expires: 10_000,
+      for await (const message of consume(connection, 'COMMANDS', durable, signal)) handle(commandOf(message))
+    },
+
+    /** Hands each event of a durable consumer to `handle`, one after another; acknowledged when it resolves. */
+    consumeEvents: async (
+      durable: string,
+      handle: (event: StoredEvent) => Promise<void>,
+      signal: AbortSignal,
+    ) => {
+      for await (const message of consume(connection, 'EVENTS', durable, signal)) {
+        await handle(stored(message.seq, message.subject, message.data))
+        message.ack()
+      }
+    },
+
+    /** Sees events as they are published, stored or not: hints to look, never the truth. */
+    hints: (kind: string, see: (id: string, raw: string) => void): void => {
+      connection.subscribe(subjects.events(kind), {
+        callback: (error, message) => {
+          if (error) return log.error({ err: error, kind }, 'subscription ended')
+          see(idOfEvent(message.subject), message.string())
+        },
       })
-      const stop = () => messages.stop()
-      signal.addEventListener('abort', stop, { once: true })
-      if (signal.aborted) stop()
-      for await (const message of messages) handle(commandOf(message))
     },
 
     /** Commands still in the work queue up to a sequence, oldest first. */
@@ -364,11 +414,15 @@ export const connectBus = async (
 
     /** Who answers `$SRV.PING.<name>` now. */
     ping: async (name: string): Promise<{ id: string; metadata: Record<string, string> }[]> => {
-      const replies = await connection.services
-        .client({ strategy: RequestStrategy.JitterTimer, maxWait: 1000 })
-        .ping(name)
       const found = []
-      for await (const { id, metadata } of replies) found.push({ id, metadata: metadata ?? {} })
+      try {
+        const replies = await connection.services
+          .client({ strategy: RequestStrategy.JitterTimer, maxWait: 1000 })
+          .ping(name)
+        for await (const { id, metadata } of replies) found.push({ id, metadata: metadata ?? {} })
+      } catch (error) {
+        if (!(error instanceof NatsError) || error.code !== ErrorCode.NoResponders) throw error
+      }
       return found
     },
 

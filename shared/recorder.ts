@@ -1,4 +1,4 @@
-import { readFile, writeFile } from 'node:fs/promises'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { execa } from 'execa'
 import { Failure, reasonOf } from './failure.ts'
 
@@ -21,6 +21,8 @@ export interface Recorder {
   write(path: string, value: string, options?: { verify?: (readBack: string) => boolean }): Promise<void>
   /** Times and records anything else under the command that would do the same. */
   call<T>(equivalent: string, act: () => Promise<T> | T): Promise<T>
+  /** Takes over what another program has done and timed itself. */
+  append(done: readonly TranscriptEntry[]): void
 }
 
 export interface RunOptions {
@@ -92,20 +94,17 @@ export const createRecorder = (): Recorder => {
     }
   }
 
-  const verified = async (
-    path: string,
-    value: string,
-    verify: ((readBack: string) => boolean) | undefined,
-  ) => {
+  // Synchronous: a kernel file answers in microseconds, the thread pool takes ten times as long.
+  const verified = (path: string, value: string, verify: ((readBack: string) => boolean) | undefined) => {
     try {
-      await writeFile(path, value)
+      writeFileSync(path, value)
     } catch (error) {
       throw new Failure('limit_refused', `cannot write "${value}" to ${path}: ${reasonOf(error)}`, {
         cause: error,
       })
     }
     if (!verify) return
-    const readBack = (await readFile(path, 'utf8')).trim()
+    const readBack = readFileSync(path, 'utf8').trim()
     if (!verify(readBack))
       throw new Failure('limit_refused', `the kernel keeps "${readBack}" in ${path} instead of "${value}"`)
   }
@@ -119,5 +118,6 @@ export const createRecorder = (): Recorder => {
         verified(path, value, verify),
       ),
     call: (equivalent, act) => timed('call', equivalent, act),
+    append: (done) => void entries.push(...done),
   }
 }

@@ -3,6 +3,7 @@ import { type Bus, connectBus } from './bus.ts'
 import { type Config, loadConfig } from './config.ts'
 import type { Operation, StepContract } from './contracts/contract.ts'
 import { Failure, reasonOf } from './failure.ts'
+import { createFence } from './fence.ts'
 import { createKeyedQueue } from './keyed-queue.ts'
 import { type Log, createLog } from './log.ts'
 import { type Recorder, createRecorder } from './recorder.ts'
@@ -22,6 +23,8 @@ export interface Endpoint {
   verb: string
   input: z.ZodType
   handle: (input: never, context: Context) => Promise<unknown>
+  /** Answered beside the container's other requests, not after them: it changes nothing, or waits for long. */
+  concurrent?: boolean
 }
 
 type StepHandlers<C extends StepContract> = {
@@ -55,7 +58,8 @@ export interface HostServiceDefinition {
 /** Answers one request: parses, serialises per container, times, and turns failures into replies. */
 export const createDispatcher = (definition: HostServiceDefinition, base: Omit<Context, 'record'>) => {
   const queue = createKeyedQueue()
-  return async (verb: string, body: unknown): Promise<Outcome> => {
+  const newest = createFence()
+  return async (verb: string, body: unknown, fence?: number): Promise<Outcome> => {
     const target = definition.endpoints.find((candidate) => candidate.verb === verb)
     if (!target) throw new Error(`${definition.name} has no verb ${verb}`)
     const record = createRecorder()
@@ -63,8 +67,13 @@ export const createDispatcher = (definition: HostServiceDefinition, base: Omit<C
       const input = parseInput(target.input, body)
       const id = typeof input === 'object' && input !== null && 'id' in input ? String(input.id) : undefined
       const context = { ...base, record, log: base.log.child({ verb, container: id }) }
-      const act = () => target.handle(input as never, context)
-      const output = await (id === undefined ? act() : queue.run(id, act))
+      const act = () => {
+        if (id !== undefined && fence !== undefined && !newest.admits(id, fence)) {
+          throw new Failure('stale', `${verb} of ${id} comes from a run of the saga that was replaced`)
+        }
+        return target.handle(input as never, context)
+      }
+      const output = await (id === undefined || target.concurrent ? act() : queue.run(id, act))
       return { output: output ?? {}, transcript: [...record.entries] }
     } catch (error) {
       if (error instanceof Failure) return { failure: error, transcript: [...record.entries] }
@@ -102,7 +111,7 @@ export const serve = async (define: (config: Config) => HostServiceDefinition): 
     endpoints: definition.endpoints.map(({ verb }) => ({
       name: verb,
       subject: subjects.host(config.node, name, verb),
-      handle: (body: unknown) => dispatch(verb, body),
+      handle: (body, fence) => dispatch(verb, body, fence),
     })),
   })
   bus.announce(config.node, name)

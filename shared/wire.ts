@@ -2,8 +2,9 @@ import { z } from 'zod'
 import { Failure, type FailureCode, failureCodes } from './failure.ts'
 import type { TranscriptEntry } from './recorder.ts'
 
-/** What came of a request: the output or the failure, and what was done to the host either way. */
+/** What came of a request: the output or the failure, and what was done to the host either way; `plain` replies as it is. */
 export type Outcome =
+  | { plain: unknown }
   | { output: unknown; transcript: TranscriptEntry[] }
   | { failure: Failure; transcript: TranscriptEntry[] }
 

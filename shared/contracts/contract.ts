@@ -3,6 +3,9 @@ import type { z } from 'zod'
 /** Programs that answer requests on a host. */
 export type HostService = 'storage' | 'cgroup' | 'network' | 'namespace'
 
+/** Owners of steps: the host services, and the orchestrator for what is the fleet's. */
+export type StepOwner = HostService | 'orchestrator'
+
 /** One request that a host service answers: `host.<node>.<service>.<verb>`. */
 export interface Operation<In extends z.ZodType = z.ZodType, Out extends z.ZodType = z.ZodType> {
   service: HostService
@@ -21,7 +24,7 @@ export interface StepContract<
   Out extends z.ZodType = z.ZodType,
 > {
   name: Name
-  service: HostService
+  service: StepOwner
   /** The verbs on the service's subject. */
   doVerb: string
   undoVerb: string
@@ -42,5 +45,5 @@ export const stepContract = <Name extends string, In extends z.ZodType, Out exte
     verbs = ['do', 'undo'],
     input,
     output,
-  }: { service: HostService; verbs?: [string, string]; input: In; output: Out },
+  }: { service: StepOwner; verbs?: [string, string]; input: In; output: Out },
 ): StepContract<Name, In, Out> => ({ name, service, doVerb: verbs[0], undoVerb: verbs[1], input, output })

@@ -32,6 +32,7 @@ export const imageRemove = operation('storage', 'image-rm', {
 export const ProcessState = z.object({
   status: z.enum(['absent', 'created', 'running', 'paused', 'stopped']),
   pid: z.number().int().optional(),
+  startedAt: z.string().optional(),
   exitCode: z.number().int().optional(),
   oomKilled: z.boolean().optional(),
 })
@@ -80,6 +81,16 @@ export const execStart = operation('namespace', 'exec-start', {
 export const execWait = operation('namespace', 'exec-wait', {
   input: z.object({ id: ContainerId, execId: z.string(), timeoutMs: z.number().int().positive() }),
   output: z.object({ exitCode: z.number().int().nullable() }),
+})
+
+/** Holds every process of the container still; answers when the kernel shows them all frozen. */
+export const cgroupPause = operation('cgroup', 'pause', {
+  input: z.object({ id: ContainerId }),
+  output: Nothing,
+})
+export const cgroupUnpause = operation('cgroup', 'unpause', {
+  input: z.object({ id: ContainerId }),
+  output: Nothing,
 })
 
 const Leak = z.object({ kind: z.string(), name: z.string(), container: z.string().nullable() })

@@ -1,7 +1,14 @@
 import { z } from 'zod'
 import { stepContract } from './contract.ts'
-import { ContainerId, ImageReference } from './identity.ts'
+import { ContainerId, ContainerName, ImageReference } from './identity.ts'
 import { ImageConfig, Process, Resources } from './oci.ts'
+
+/** The container's name, which only one container of the fleet may have. */
+export const name = stepContract('name', {
+  service: 'orchestrator',
+  input: z.object({ id: ContainerId, name: ContainerName }),
+  output: z.object({}),
+})
 
 /** The container's writable root: a snapshot of the image's subvolume. */
 export const storage = stepContract('storage', {

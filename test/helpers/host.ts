@@ -36,7 +36,7 @@ export const hostService = async (config: Config, definition: HostServiceDefinit
   const send = async (verb: string, body: unknown): Promise<unknown> => {
     const outcome = await dispatch(verb, body)
     if ('failure' in outcome) throw outcome.failure
-    return outcome.output
+    return 'plain' in outcome ? outcome.plain : outcome.output
   }
   return {
     send,

@@ -1,0 +1,210 @@
+import { z } from 'zod'
+import type { Bus, StoredEvent } from '../../shared/bus.ts'
+import type { Container, ContainerStatus } from '../../shared/contracts/container.ts'
+import { ContainerSpec } from '../../shared/contracts/container-spec.ts'
+import { outcomeTypes } from '../../shared/contracts/event.ts'
+import { SagaRecord } from '../../shared/contracts/journal.ts'
+import { Failure } from '../../shared/failure.ts'
+import { retrying } from '../../shared/retry.ts'
+import type { Log } from '../../shared/log.ts'
+import type { Journal, JournalContent } from './saga/journal.ts'
+import { foldJournal } from './saga/run.ts'
+import type { SagaState } from './saga/state.ts'
+
+/** Everything the log says of one container. */
+export interface ContainerLog {
+  content: JournalContent
+  saga: SagaState | undefined
+  /** Message ids of the commands that have had their outcome. */
+  answered: Set<string>
+  /** Message id of the command that began the present saga. */
+  startedBy: string | undefined
+  /** Message id of the command that last began to undo it. */
+  unwoundBy: string | undefined
+  container: Container | undefined
+}
+
+const Entry = z.object({ record: SagaRecord })
+
+const sagaEntry = ({ sequence, event, raw }: StoredEvent) => {
+  if (!event)
+    throw new Failure('invalid_message', `sequence ${sequence}: no CloudEvent: ${raw.slice(0, 80)}`, {
+      details: { sequence },
+    })
+  if (!('record' in event.data)) return undefined
+  const entry = Entry.safeParse(event.data)
+  if (!entry.success)
+    throw new Failure(
+      'invalid_message',
+      `sequence ${sequence}: no saga record: ${entry.error.issues[0]?.message}`,
+      { details: { sequence } },
+    )
+  return { sequence, messageId: event.id.slice(event.subject.length + 1), record: entry.data.record }
+}
+
+const settled: Partial<Record<NonNullable<SagaState['outcome']>, ContainerStatus>> = {
+  compensated: 'failed',
+  undone: 'deleted',
+  stuck: 'stuck',
+  aborted: 'failed',
+}
+
+const statusOf = (saga: SagaState): ContainerStatus => {
+  if (saga.phase !== 'ended') return saga.rested ? 'deleting' : 'creating'
+  return settled[saga.outcome ?? 'stuck'] ?? 'created'
+}
+
+const Lifecycle = z.object({
+  pid: z.number().optional(),
+  startedAt: z.string().optional(),
+  exitCode: z.number().optional(),
+  oomKilled: z.boolean().optional(),
+  finishedAt: z.string().optional(),
+})
+
+/** The container's own events, after its saga has completed: what each makes of the status. */
+const lifecycle: Record<string, ContainerStatus> = {
+  'container.started': 'running',
+  'container.exited': 'stopped',
+  'container.paused': 'paused',
+  'container.unpaused': 'running',
+}
+
+const initOf = (saga: SagaState) => {
+  const output = Object.values(saga.steps).findLast((step) => step.output && 'pid' in step.output)?.output
+  return {
+    pid: output?.['pid'] as number | undefined,
+    startedAt: output?.['startedAt'] as string | undefined,
+  }
+}
+
+const describe = (saga: SagaState, events: readonly StoredEvent[], createdAt: string): Container => {
+  const spec = ContainerSpec.parse(saga.input)
+  const address = Object.values(saga.steps).find((step) => step.output?.['address'])?.output?.['address'] as
+    | string
+    | undefined
+  const container: Container = {
+    id: spec.id,
+    name: spec.name,
+    node: spec.node,
+    image: spec.image,
+    status: statusOf(saga),
+    createdAt,
+    ...(address ? { address } : {}),
+    spec,
+    steps: saga.steps,
+    sequence: events.at(-1)?.sequence ?? 0,
+  }
+  if (saga.cause) container.error = saga.cause
+  if (saga.outcome === 'stuck') {
+    container.leaked = Object.entries(saga.steps)
+      .filter(([, { status }]) => !['idle', 'undone', 'skipped'].includes(status))
+      .map(([step, { error }]) => ({ step, reason: error?.reason ?? 'what needs it is not undone' }))
+  }
+  if (saga.phase !== 'ended' || saga.outcome !== 'completed') return container
+  Object.assign(container, initOf(saga))
+  container.status = spec.start ? 'running' : 'created'
+  const exited = new Set<string>()
+  for (const { event } of events) {
+    const status = event && lifecycle[event.type]
+    if (!status) continue
+    const { pid, startedAt, ...rest } = Lifecycle.parse(event.data)
+    if (event.type === 'container.exited') exited.add(`${pid}:${startedAt}`)
+    // A process may end before its start is on the log.
+    if (event.type === 'container.started' && exited.has(`${pid}:${startedAt}`)) continue
+    container.status = status
+    Object.assign(container, rest)
+    if (event.type !== 'container.started') continue
+    Object.assign(container, { pid, startedAt })
+    for (const key of ['exitCode', 'oomKilled', 'finishedAt'] as const) delete container[key]
+  }
+  if (container.status === 'stopped') delete container.pid
+  return container
+}
+
+/** Folds a container's events. Throws `Failure` (`invalid_message`, with the sequence) when the log is not whole. */
+export const foldContainer = (events: readonly StoredEvent[]): ContainerLog => {
+  const entries = events.map(sagaEntry).filter((entry) => entry !== undefined)
+  const content = { entries, sequence: events.at(-1)?.sequence ?? 0 }
+  const saga = foldJournal(content)
+  const outcomes = events.filter(
+    ({ event }) => event?.commandid && (outcomeTypes as readonly string[]).includes(event.type),
+  )
+  const begun = entries.findLast(({ record }) => record.kind === 'started')?.sequence ?? 0
+  const unwound = entries.findLast(({ record }) => record.kind === 'unwinding')?.sequence
+  const eventAt = (wanted: number | undefined) => events.find(({ sequence }) => sequence === wanted)?.event
+  const started = eventAt(begun)
+  const own = events.filter(({ sequence }) => sequence >= begun)
+  return {
+    content,
+    saga,
+    answered: new Set(outcomes.map(({ event }) => event?.commandid ?? '')),
+    startedBy: started?.commandid,
+    unwoundBy: eventAt(unwound)?.commandid,
+    container: saga && describe(saga, own, started?.time ?? ''),
+  }
+}
+
+/** Reads and folds one container's log. */
+export const readContainer = async (bus: Bus, id: string): Promise<ContainerLog> =>
+  foldContainer(await bus.journal('container', id))
+
+const typeOf = (record: SagaRecord, spec: ContainerSpec | undefined): string => {
+  if (record.kind !== 'ended') return `saga.${record.kind}`
+  const types = {
+    completed: spec?.start === false ? 'container.created' : 'container.running',
+    compensated: 'container.failed',
+    undone: 'container.deleted',
+    stuck: 'container.stuck',
+    aborted: 'container.failed',
+  }
+  return types[record.outcome]
+}
+
+/** What an outcome says beside the record, for those who do not fold journals. */
+const summary = (record: SagaRecord, before: JournalContent): Record<string, unknown> => {
+  if (record.kind !== 'ended') return {}
+  const entries = [...before.entries, { sequence: 0, messageId: '', record }]
+  const saga = foldJournal({ entries, sequence: 0 })
+  if (!saga) return {}
+  const { id, name, node, image, status, pid, startedAt, address, error, leaked } = describe(saga, [], '')
+  const cause =
+    record.outcome === 'undone' || !error ? {} : { step: error.step, code: error.code, reason: error.reason }
+  return { id, name, node, image, status, pid, startedAt, address, ...cause, leaked }
+}
+
+/** A container's event subject as the journal of its saga; outcomes carry the command that asked for them. */
+export const containerJournal = ({ bus, id, commandId, content, log, signal }: JournalParts): Journal => {
+  let known = content
+  return {
+    read: async () =>
+      (known = await retrying(async () => (await readContainer(bus, id)).content, { signal, log })),
+    append: async (record, { expectedSequence, messageId }) => {
+      const begun = [...known.entries.map((entry) => entry.record), record].findLast(
+        ({ kind }) => kind === 'started',
+      )
+      const spec = begun?.kind === 'started' ? ContainerSpec.safeParse(begun.input).data : undefined
+      const event = {
+        kind: 'container',
+        id,
+        type: typeOf(record, spec),
+        messageId: `${id}:${messageId}`,
+        commandId: record.kind === 'cancelled' ? undefined : commandId,
+        data: { ...summary(record, known), record },
+      }
+      const { sequence } = await retrying(() => bus.append(event, expectedSequence), { signal, log })
+      known = { entries: [...known.entries, { sequence, messageId, record }], sequence }
+      return sequence
+    },
+  }
+}
+
+interface JournalParts {
+  bus: Bus
+  id: string
+  commandId: string | undefined
+  /** The journal as it was last read. */
+  content: JournalContent
+  log: Log
+  signal: AbortSignal
+}

@@ -1,0 +1,156 @@
+import { ContainerCreate } from '../../shared/contracts/container-create.ts'
+import type { ContainerSpec } from '../../shared/contracts/container-spec.ts'
+import { withTag } from '../../shared/contracts/identity.ts'
+import type { Resources } from '../../shared/contracts/oci.ts'
+import { durationMs, quantity } from '../../shared/contracts/quantity.ts'
+import { Failure } from '../../shared/failure.ts'
+import { capabilitySet } from './capabilities.ts'
+import { splitCommand } from './command-line.ts'
+
+const rlimitNames = [
+  'as',
+  'core',
+  'cpu',
+  'data',
+  'fsize',
+  'locks',
+  'memlock',
+  'msgqueue',
+  'nice',
+  'nofile',
+  'nproc',
+  'rss',
+  'rtprio',
+  'rttime',
+  'sigpending',
+  'stack',
+]
+
+const listOf = <T>(value: T | T[] | undefined): T[] =>
+  value === undefined ? [] : Array.isArray(value) ? value : [value]
+
+const wordsOf = (value: string | string[] | undefined): string[] | undefined =>
+  value === undefined || Array.isArray(value) ? value : splitCommand(value)
+
+const bytesOf = (value: string | number | undefined): number | undefined =>
+  value === undefined ? undefined : value === -1 ? -1 : quantity(value)
+
+type Keyed = ContainerCreate['environment']
+
+/** `KEY=value` lines; a key without a value has none to take from here and is left out. */
+const pairsOf = (value: Keyed): [string, string][] => {
+  if (value === undefined) return []
+  const entries: [string, unknown][] = Array.isArray(value)
+    ? value.map((line) => [line.slice(0, line.indexOf('=')), line.slice(line.indexOf('=') + 1)])
+    : Object.entries(value)
+  return entries.filter(([, given]) => given !== null).map(([key, given]) => [key, String(given)])
+}
+
+const rlimitsOf = (ulimits: ContainerCreate['ulimits']) =>
+  Object.entries(ulimits ?? {}).map(([key, value]) => {
+    if (!rlimitNames.includes(key))
+      throw new Failure('invalid_message', `ulimits.${key}: not one of ${rlimitNames.join(', ')}`)
+    const { soft, hard } = typeof value === 'number' ? { soft: value, hard: value } : value
+    if (hard !== -1 && (soft === -1 || soft > hard))
+      throw new Failure('invalid_message', `ulimits.${key}: soft ${soft} is above hard ${hard}`)
+    return { type: `RLIMIT_${key.toUpperCase()}`, soft, hard }
+  })
+
+const cpuOf = ({ cpus, cpu_period, cpu_quota, cpu_shares, cpuset }: ContainerCreate): Resources['cpu'] => {
+  if (cpus !== undefined && cpu_quota !== undefined)
+    throw new Failure('invalid_message', 'cpus and cpu_quota both limit the processor time: give one')
+  const period = cpu_period ?? (cpus === undefined && cpu_quota === undefined ? undefined : 100_000)
+  const quota = cpus === undefined ? cpu_quota : Math.round(Number(cpus) * (period ?? 100_000))
+  return { period, quota, shares: cpu_shares, cpus: cpuset }
+}
+
+const memoryOf = ({ mem_limit, memswap_limit, mem_reservation }: ContainerCreate): Resources['memory'] => {
+  const limit = bytesOf(mem_limit) || undefined
+  const swap = bytesOf(memswap_limit)
+  if (limit !== undefined && limit < 6 * 2 ** 20)
+    throw new Failure('invalid_message', `mem_limit: ${mem_limit} is less than 6M, in which nothing starts`)
+  if (swap !== undefined && swap !== -1 && (limit === undefined || swap < limit)) {
+    throw new Failure(
+      'invalid_message',
+      `memswap_limit: ${memswap_limit} is memory and swap together: give mem_limit too, and not less than it`,
+    )
+  }
+  return { limit, swap, reservation: bytesOf(mem_reservation) }
+}
+
+const blockIoOf = ({ blkio_config: config }: ContainerCreate): Resources['blockIO'] => {
+  const rates = (given: { path: string; rate: string | number }[] | undefined) =>
+    given?.map(({ path, rate }) => ({ path, rate: bytesOf(rate) ?? 0 }))
+  return {
+    weight: config?.weight,
+    throttleReadBpsDevice: rates(config?.device_read_bps),
+    throttleWriteBpsDevice: rates(config?.device_write_bps),
+    throttleReadIOPSDevice: config?.device_read_iops,
+    throttleWriteIOPSDevice: config?.device_write_iops,
+  }
+}
+
+const noNewPrivilegesOf = (options: string[]): boolean => {
+  const choices: Record<string, boolean> = {
+    'no-new-privileges': true,
+    'no-new-privileges:true': true,
+    'no-new-privileges:false': false,
+  }
+  return options.reduce((_, option) => {
+    const choice = choices[option]
+    if (choice === undefined)
+      throw new Failure(
+        'unsupported',
+        `security_opt: "${option}" is not one of ${Object.keys(choices).join(', ')}`,
+      )
+    return choice
+  }, true)
+}
+
+const processOf = (message: ContainerCreate): ContainerSpec['process'] => ({
+  terminal: message.tty ?? false,
+  stdin: message.stdin_open ?? false,
+  user: message.user ?? '',
+  entrypoint: wordsOf(message.entrypoint),
+  args: wordsOf(message.command),
+  env: pairsOf(message.environment).map(([key, value]) => `${key}=${value}`),
+  cwd: message.working_dir,
+  rlimits: rlimitsOf(message.ulimits),
+  capabilities: capabilitySet(message.cap_add ?? [], message.cap_drop ?? []),
+  noNewPrivileges: noNewPrivilegesOf(message.security_opt ?? []),
+  oomScoreAdj: message.oom_score_adj,
+})
+
+/** The container a message asks for, in OCI shapes. Throws `Failure` (`invalid_message`) for what no schema can say. */
+export const containerSpec = (
+  message: ContainerCreate,
+  { id, node }: { id: string; node: string },
+): ContainerSpec => ({
+  id,
+  node,
+  name: message.name ?? id,
+  image: withTag(message.image),
+  hostname: message.hostname ?? id.slice(0, 12),
+  domainname: message.domainname,
+  labels: Object.fromEntries(pairsOf(message.labels)),
+  process: processOf(message),
+  resources: {
+    cpu: cpuOf(message),
+    memory: memoryOf(message),
+    pids: { limit: message.pids_limit || 2048 },
+    blockIO: blockIoOf(message),
+  },
+  readonlyRootfs: message.read_only ?? false,
+  tmpfs: listOf(message.tmpfs),
+  shmSizeBytes: bytesOf(message.shm_size) ?? 64 * 2 ** 20,
+  sysctls: Object.fromEntries(pairsOf(message.sysctls)),
+  networkMode: message.network_mode ?? 'bridge',
+  dns: listOf(message.dns),
+  dnsSearch: listOf(message.dns_search),
+  extraHosts: message.extra_hosts ?? [],
+  stopSignal: message.stop_signal ?? '',
+  stopGraceMs: durationMs(message.stop_grace_period ?? '10s') ?? 10_000,
+  restart: message.restart ?? 'no',
+  start: message.start ?? true,
+  inject: message.trace?.inject ?? [],
+})

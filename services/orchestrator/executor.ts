@@ -1,0 +1,72 @@
+import { z } from 'zod'
+import type { Bus } from '../../shared/bus.ts'
+import { Failure } from '../../shared/failure.ts'
+import { subjects } from '../../shared/subjects.ts'
+import { ReplyBody, parseInput } from '../../shared/wire.ts'
+import type { Executor, StepRequest } from './saga/perform.ts'
+
+/** Does and undoes the steps that are the fleet's and not a host's. */
+export type LocalSteps = Record<
+  string,
+  { do: (input: never) => Promise<object>; undo: (input: never) => Promise<void> }
+>
+
+const Placed = z.object({ node: z.string() })
+
+/** Sends steps to the host services of the container's node, and gives up a request whose service has started anew. */
+export const hostExecutor = (
+  bus: Bus,
+  local: LocalSteps,
+): Executor & { restarted: (node: string, service: string) => void } => {
+  const waiting = new Map<string, Set<AbortController>>()
+
+  const ask = async (
+    subject: string,
+    key: string,
+    body: unknown,
+    { timeoutMs, fence, signal }: StepRequest,
+  ) => {
+    const restart = new AbortController()
+    const group = waiting.get(key) ?? new Set()
+    waiting.set(key, group.add(restart))
+    try {
+      return await bus.request(subject, body, {
+        timeoutMs,
+        fence,
+        signal: AbortSignal.any([signal, restart.signal]),
+      })
+    } finally {
+      group.delete(restart)
+    }
+  }
+
+  return {
+    act: async (request) => {
+      const { contract, direction, input } = request
+      const body = parseInput(contract.input, input) as object
+      if (contract.service === 'orchestrator') {
+        const step = local[contract.name]
+        if (!step) throw new Error(`no local step ${contract.name}`)
+        const output =
+          direction === 'do' ? await step.do(body as never) : (await step.undo(body as never), {})
+        return { output: output as Record<string, unknown>, transcript: [] }
+      }
+      const { node } = Placed.parse(input)
+      const verb = direction === 'do' ? contract.doVerb : contract.undoVerb
+      const reply = await ask(
+        subjects.host(node, contract.service, verb),
+        `${node}-${contract.service}`,
+        body,
+        request,
+      )
+      const { output, transcript } = ReplyBody.parse(reply)
+      const parsed = direction === 'do' ? contract.output.parse(output) : {}
+      return { output: parsed as Record<string, unknown>, transcript }
+    },
+    restarted: (node, service) => {
+      for (const controller of waiting.get(`${node}-${service}`) ?? []) {
+        controller.abort(new Failure('unavailable', `${service} on ${node} was restarted while it worked`))
+      }
+    },
+  }
+}

@@ -1,0 +1,69 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import { connectBus } from '../../shared/bus.ts'
+import { loadConfig } from '../../shared/config.ts'
+import { Failure } from '../../shared/failure.ts'
+import { createLog } from '../../shared/log.ts'
+import { durableCommands } from '../../shared/subjects.ts'
+import { createCommands } from './commands.ts'
+import { hostExecutor } from './executor.ts'
+import { nameStep } from './name-step.ts'
+import { createProjection } from './projection.ts'
+import { verbHandlers } from './verbs.ts'
+
+const drainMs = 5000
+
+const config = loadConfig()
+const log = createLog({ service: 'orchestrator', node: config.node }, config.logLevel)
+const bus = await connectBus(config, { role: 'orchestrator', log })
+await bus.ensureStreams()
+const stop = new AbortController()
+const { node, ackWaitMs } = config
+const projection = await createProjection(bus, log, stop.signal)
+const executor = hostExecutor(bus, await nameStep(bus))
+const { idOfName } = projection
+const halt = new AbortController()
+const commands = createCommands({ bus, executor, log, node, ackWaitMs, signal: halt.signal, idOfName })
+
+bus.hints('service', (_, raw) => {
+  const { data } = JSON.parse(raw) as { data?: { node?: string; service?: string } }
+  if (data?.node && data.service) executor.restarted(data.node, data.service)
+})
+bus.hints('container', (id, raw) => {
+  if (raw.includes('"saga.cancelled"')) void commands.refresh(id)
+})
+
+await bus.serve({
+  name: 'orchestrator',
+  description: 'Runs container launches as sagas and answers questions about them',
+  metadata: { node, root: config.root, pid: String(process.pid) },
+  endpoints: verbHandlers({ bus, projection, node }).map(({ verb: { subject }, handle }) => ({
+    name: subject.replace('.', '-'),
+    subject,
+    handle: async (body) => {
+      try {
+        return { plain: await handle(body) }
+      } catch (error) {
+        if (error instanceof Failure) return { failure: error, transcript: [] }
+        throw error
+      }
+    },
+  })),
+})
+const consuming = durableCommands.map((subject) =>
+  bus.consumeCommands(subject.replace('.', '-'), (command) => void commands.handle(command), stop.signal),
+)
+bus.announce(node, 'orchestrator')
+log.info('service started')
+
+/** Takes no new command, lets sagas in hand end for a while, and hands the rest over at once. */
+const end = async (signal: string): Promise<void> => {
+  log.info({ signal }, 'service stopping')
+  stop.abort()
+  await Promise.all(consuming)
+  const until = Date.now() + drainMs
+  while (!commands.idle() && Date.now() < until) await delay(20)
+  halt.abort(new Failure('interrupted', 'the orchestrator is stopping'))
+  while (!commands.idle() && Date.now() < until + drainMs) await delay(20)
+  await bus.close()
+}
+for (const signal of ['SIGTERM', 'SIGINT']) process.once(signal, () => void end(signal))

@@ -1,0 +1,35 @@
+import type { Bus } from '../../shared/bus.ts'
+import { Failure } from '../../shared/failure.ts'
+import type { LocalSteps } from './executor.ts'
+
+/** Key-value keys take no `.` at either end, and names no `=`. */
+const keyOf = (name: string): string => name.replaceAll('.', '=')
+
+/** Leases a container's name: one key of the `names` bucket, made by compare-and-set. */
+export const nameStep = async (bus: Bus): Promise<LocalSteps> => {
+  const bucket = await bus.bucket('names')
+  return {
+    name: {
+      do: async ({ id, name }: { id: string; name: string }) => {
+        try {
+          await bucket.create(keyOf(name), id)
+        } catch (error) {
+          const holder = await bucket.get(keyOf(name))
+          if (holder?.operation !== 'PUT')
+            throw new Failure('unavailable', `cannot lease the name "${name}"`, { cause: error })
+          if (holder.string() !== id) {
+            throw new Failure('conflict', `the name "${name}" is in use by container ${holder.string()}`, {
+              cause: error,
+            })
+          }
+        }
+        return {}
+      },
+      undo: async ({ id, name }: { id: string; name: string }) => {
+        const holder = await bucket.get(keyOf(name))
+        if (holder?.operation === 'PUT' && holder.string() === id)
+          await bucket.delete(keyOf(name), { previousSeq: holder.revision })
+      },
+    },
+  }
+}

@@ -1,0 +1,115 @@
+import type { StepContract } from '../../../shared/contracts/contract.ts'
+import type { Transition } from '../../../shared/contracts/journal.ts'
+import { Failure } from '../../../shared/failure.ts'
+import type { TranscriptEntry } from '../../../shared/recorder.ts'
+import { backoffMs } from '../../../shared/retry.ts'
+import type { Step } from './definition.ts'
+
+export interface Clock {
+  /** Milliseconds since the epoch. */
+  now(): number
+  /** Resolves after the time, or at once when the signal aborts. */
+  delay(ms: number, signal: AbortSignal): Promise<void>
+}
+
+/** One request to do or undo a step. */
+export interface StepRequest {
+  contract: StepContract
+  direction: 'do' | 'undo'
+  input: Record<string, unknown>
+  timeoutMs: number
+  /** Journal sequence at which the run took the saga, or turned it backward: older requests are refused. */
+  fence: number
+  signal: AbortSignal
+}
+
+/** Carries requests to whoever owns the step's resource. Throws `Failure`. */
+export interface Executor {
+  act(request: StepRequest): Promise<{ output: Record<string, unknown>; transcript: TranscriptEntry[] }>
+}
+
+interface Performance {
+  step: Step
+  direction: 'do' | 'undo'
+  input: Record<string, unknown>
+  fence: number
+  executor: Executor
+  clock: Clock
+  /** False once nobody wants the step done any more: it is not tried again. */
+  wanted: () => boolean
+  signal: AbortSignal
+}
+
+const transcriptOf = ({ details }: Failure): TranscriptEntry[] | undefined =>
+  details['transcript'] as TranscriptEntry[] | undefined
+
+const failed = (
+  step: string,
+  direction: 'do' | 'undo',
+  failure: Failure,
+  durationMs: number,
+): Transition => ({
+  step,
+  status: direction === 'do' ? 'failed' : 'leaked',
+  error: { code: failure.code, reason: failure.message },
+  transcript: transcriptOf(failure),
+  durationMs,
+})
+
+/**
+ * Does or undoes one step, trying again as the step allows: `do` after retryable failures, `undo` after
+ * any. A service that is away costs no attempt, only time. Throws when the signal aborts.
+ */
+export const perform = async ({
+  step,
+  direction,
+  input,
+  fence,
+  executor,
+  clock,
+  wanted,
+  signal,
+}: Performance): Promise<Transition> => {
+  const { contract } = step
+  const begun = clock.now()
+  const deadline = begun + (direction === 'do' ? step.timeoutMs : step.undoTimeoutMs)
+  const attempts = direction === 'do' ? step.attempts : step.undoAttempts
+  let spent = 0
+  for (let tries = 1; ; tries++) {
+    signal.throwIfAborted()
+    try {
+      const timeoutMs = Math.max(1, deadline - clock.now())
+      const { output, transcript } = await executor.act({
+        contract,
+        direction,
+        input,
+        fence,
+        timeoutMs,
+        signal,
+      })
+      const durationMs = clock.now() - begun
+      if (direction === 'undo') return { step: contract.name, status: 'undone', transcript, durationMs }
+      return { step: contract.name, status: 'done', output, transcript, durationMs }
+    } catch (error) {
+      signal.throwIfAborted()
+      if (!(error instanceof Failure)) throw error
+      if (error.code !== 'unavailable') spent += 1
+      const mayHelp = direction === 'undo' || (error.retryable && wanted())
+      if (!mayHelp || spent >= attempts || clock.now() >= deadline) {
+        return failed(contract.name, direction, error, clock.now() - begun)
+      }
+    }
+    await clock.delay(Math.min(backoffMs(tries), Math.max(0, deadline - clock.now())), signal)
+  }
+}
+
+/** The machine's clock. */
+export const systemClock: Clock = {
+  now: () => Date.now(),
+  delay: (ms, signal) =>
+    new Promise((resolve) => {
+      if (signal.aborted) return resolve()
+      const timer = setTimeout(resolve, ms)
+      signal.addEventListener('abort', () => (clearTimeout(timer), resolve()), { once: true })
+    }),
+}

@@ -1,0 +1,119 @@
+import { mkdir, readFile } from 'node:fs/promises'
+import { setTimeout as delay } from 'node:timers/promises'
+import { ulid } from 'ulid'
+import { type Bus, connectBus } from '../../shared/bus.ts'
+import type { Config } from '../../shared/config.ts'
+import { verbs } from '../../shared/contracts/verbs.ts'
+import { createLog } from '../../shared/log.ts'
+import { subjects } from '../../shared/subjects.ts'
+import { down } from '../../services/cli/stack/down.ts'
+import { startNatsServer as start } from '../../services/cli/stack/start-nats-server.ts'
+import { startSupervisor } from '../../services/cli/stack/up.ts'
+import { temporaryConfig } from './host.ts'
+
+const log = createLog({}, 'silent')
+const emptyWithinMs = 60_000
+
+/** Waits until the condition holds, looking every few milliseconds; fails with the sentence when it does not in time. */
+export const eventually = async (
+  what: string,
+  holds: () => Promise<boolean> | boolean,
+  timeoutMs = 10_000,
+): Promise<void> => {
+  const deadline = performance.now() + timeoutMs
+  while (!(await holds())) {
+    if (performance.now() > deadline) throw new Error(`not within ${timeoutMs} ms: ${what}`)
+    await delay(5)
+  }
+}
+
+/**
+ * A bare NATS server as every stack's: JetStream on disk, synced always, a user per role. `config`
+ * leads `connectBus` to it. Disposing stops it and removes its root.
+ */
+export const startNatsServer = async (env: Record<string, string> = {}) => {
+  const temporary = await temporaryConfig(env)
+  const { config } = temporary
+  await mkdir(config.names.logs, { recursive: true })
+  let running = await start(config, { log }).catch(async (error: unknown) => {
+    await temporary[Symbol.asyncDispose]()
+    throw error
+  })
+  return {
+    config,
+    url: running.url,
+    pid: running.server.pid,
+    bus: (role = 'operator'): Promise<Bus> => connectBus(config, { role, log, patient: false }),
+    /** Stops the server; `start` brings it back with the same data, credentials and, if it is still free, port. */
+    stop: () => running.server.stop(),
+    start: async () => {
+      running = await start(config, { log })
+    },
+    [Symbol.asyncDispose]: async () => {
+      await running.server.stop()
+      await temporary[Symbol.asyncDispose]()
+    },
+  }
+}
+
+const listed = async (bus: Bus) => {
+  const body = await bus.request(verbs.containerList.subject, { all: true })
+  return verbs.containerList.output.parse(body).containers
+}
+
+/** Deletes every container of the stack and waits until none is listed. */
+const deleteContainers = async (bus: Bus): Promise<void> => {
+  for (const { id } of await listed(bus))
+    await bus.publishCommand(subjects.delete, { id, force: true }, { messageId: ulid() })
+  await eventually('no container is left', async () => (await listed(bus)).length === 0, emptyWithinMs)
+}
+
+const isMounted = async ({ names }: Config) =>
+  (await readFile('/proc/self/mountinfo', 'utf8')).includes(` ${names.cowfs} `)
+
+/** Tries each part even when an earlier one failed; what failed is thrown at the end. */
+const everyPart = async (parts: (() => Promise<unknown>)[]): Promise<void> => {
+  const errors: unknown[] = []
+  for (const part of parts) await part().catch((error: unknown) => errors.push(error))
+  if (errors.length > 0) throw new AggregateError(errors, `cannot clean up: ${errors.join('; ')}`)
+}
+
+/**
+ * A whole stack of its own, run by a supervisor that ends with this process. Disposing deletes its
+ * containers, takes it down and removes its root.
+ */
+export const startStack = async (env: Record<string, string> = {}) => {
+  const temporary = await temporaryConfig(env)
+  const { config } = temporary
+  const removeRoot = async () => {
+    if (await isMounted(config)) throw new Error(`${config.names.cowfs} is still mounted`)
+    await temporary[Symbol.asyncDispose]()
+  }
+  const started = await startSupervisor(config, {
+    bound: true,
+    env: { DOLLY_COWFS_SIZE: '1G', DOLLY_LOG_LEVEL: 'info', ...env },
+  }).catch(async (error: unknown) => {
+    await everyPart([() => down(config), removeRoot])
+    throw error
+  })
+  const bus = await connectBus(config, { role: 'operator', log, patient: false })
+  return {
+    config,
+    info: started.info,
+    bus,
+    /** The variables that lead `dolly` and any other program to this stack. */
+    env: { ...env, DOLLY_ROOT: config.root, DOLLY_NODE: config.node },
+    logOf: (service: string) => readFile(`${config.names.logs}/${service}.log`, 'utf8'),
+    [Symbol.asyncDispose]: async () => {
+      await everyPart([
+        () => deleteContainers(bus),
+        () => bus.close(),
+        () => down(config),
+        async () => started.letGo(),
+        removeRoot,
+      ])
+    },
+  }
+}
+
+export type Stack = Awaited<ReturnType<typeof startStack>>

@@ -1,0 +1,182 @@
+import test from 'ava'
+import { Failure } from '../../../shared/failure.ts'
+import type { Executor, StepRequest } from '../../../services/orchestrator/saga/perform.ts'
+import { Lost, createRun } from '../../../services/orchestrator/saga/run.ts'
+import { memoryJournal, plainSaga, quickClock } from './memory.ts'
+
+/** a and b need nothing, c needs a, d needs b and c. */
+const shape = [
+  { name: 'a', needs: [] },
+  { name: 'b', needs: [] },
+  { name: 'c', needs: [0] },
+  { name: 'd', needs: [1, 2] },
+]
+
+type Act = (call: string, request: StepRequest) => void | Promise<void>
+
+const recorded = (calls: string[], act: Act = () => undefined): Executor => ({
+  act: async (request) => {
+    const call = `${request.direction} ${request.contract.name}`
+    calls.push(call)
+    await act(call, request)
+    return { output: { [request.contract.name]: calls.length }, transcript: [] }
+  },
+})
+
+const setUp = async (executor: Executor, { journal } = memoryJournal(), owner = 'one') =>
+  createRun(
+    { definition: plainSaga(shape), journal, executor, clock: quickClock(), owner },
+    await journal.read(),
+  )
+
+const fail =
+  (...wanted: string[]): Act =>
+  (call) => {
+    if (wanted.includes(call)) throw new Failure('system', `${call} failed`)
+  }
+
+const forward = ['do a', 'do b', 'do c', 'do d']
+
+for (const { fails, calls: expected, outcome } of [
+  { fails: [], calls: forward, outcome: 'completed' },
+  { fails: ['do a'], calls: ['do a', 'do b', 'undo b', 'undo a'], outcome: 'compensated' },
+  { fails: ['do b'], calls: ['do a', 'do b', 'undo b', 'undo a'], outcome: 'compensated' },
+  { fails: ['do c'], calls: ['do a', 'do b', 'do c', 'undo c', 'undo b', 'undo a'], outcome: 'compensated' },
+  { fails: ['do d'], calls: [...forward, 'undo d', 'undo c', 'undo b', 'undo a'], outcome: 'compensated' },
+] as const) {
+  test(`when ${fails.join() || 'nothing'} fails, the calls are ${expected.join(', ')}`, async (t) => {
+    const calls: string[] = []
+    const run = await setUp(recorded(calls, fail(...fails)))
+    await run.start({})
+    const state = await run.toRest()
+    t.is(state.outcome, outcome)
+    t.deepEqual(calls, [...expected])
+    t.is(state.cause?.step, fails[0]?.slice(3))
+  })
+}
+
+test('an undo that keeps failing ends as stuck, names what is left, and leaves what it stands on', async (t) => {
+  const calls: string[] = []
+  const run = await setUp(recorded(calls, fail('do d', 'undo c')))
+  await run.start({})
+  const state = await run.toRest()
+  t.is(state.outcome, 'stuck')
+  t.is(state.steps['c']?.status, 'leaked')
+  t.is(state.steps['c']?.error?.reason, 'undo c failed')
+  t.is(state.steps['a']?.status, 'done', 'a is under c and stays')
+  t.is(state.steps['b']?.status, 'undone')
+  t.is(calls.filter((call) => call === 'undo c').length, 8)
+})
+
+test('a stuck saga is undone when it is unwound again and the undo succeeds', async (t) => {
+  const log = memoryJournal()
+  const calls: string[] = []
+  const first = await setUp(recorded(calls, fail('do d', 'undo c')), log)
+  await first.start({})
+  await first.toRest()
+  calls.length = 0
+  const second = await setUp(recorded(calls), log, 'two')
+  t.true(await second.unwind('again'))
+  const state = await second.toRest()
+  t.is(state.outcome, 'undone')
+  t.deepEqual(calls, ['undo c', 'undo a'])
+})
+
+test('a completed saga is unwound in the reverse order of needs', async (t) => {
+  const log = memoryJournal()
+  const run = await setUp(recorded([]), log)
+  await run.start({})
+  await run.toRest()
+  const calls: string[] = []
+  const reverse = await setUp(recorded(calls), log, 'two')
+  await reverse.unwind('deleted')
+  t.is((await reverse.toRest()).outcome, 'undone')
+  t.deepEqual(calls, ['undo d', 'undo c', 'undo b', 'undo a'])
+})
+
+test('a retryable failure is tried again, a terminal one is not', async (t) => {
+  const calls: string[] = []
+  let times = 0
+  const run = await setUp(
+    recorded(calls, (call) => {
+      if (call === 'do a' && ++times < 3) throw new Failure('busy', 'not now')
+    }),
+  )
+  await run.start({})
+  t.is((await run.toRest()).outcome, 'completed')
+  t.is(calls.filter((call) => call === 'do a').length, 3)
+})
+
+test('every intent is in the journal before its request leaves', async (t) => {
+  const log = memoryJournal()
+  const missing: string[] = []
+  const executor = recorded([], (call, { contract, direction }) => {
+    const status = direction === 'do' ? 'doing' : 'undoing'
+    const journaled = log.entries.some(
+      ({ record }) =>
+        'transitions' in record &&
+        record.transitions.some((each) => each.step === contract.name && each.status === status),
+    )
+    if (!journaled) missing.push(call)
+    if (call === 'do d') throw new Failure('system', 'd')
+  })
+  const run = await setUp(executor, log)
+  await run.start({})
+  await run.toRest()
+  t.deepEqual(missing, [])
+})
+
+test('a run that another has taken over sends nothing more', async (t) => {
+  const log = memoryJournal()
+  const held = Promise.withResolvers<void>()
+  const calls: string[] = []
+  const first = await setUp(
+    recorded(calls, (call) => (call === 'do a' ? held.promise : undefined)),
+    log,
+  )
+  await first.start({})
+  const driving = first.toRest()
+  const second = await setUp(recorded([]), log, 'two')
+  t.true(await second.resume())
+  t.is((await second.toRest()).outcome, 'completed')
+  held.resolve()
+  await t.throwsAsync(driving, { instanceOf: Lost })
+  t.deepEqual(calls, ['do a', 'do b'])
+})
+
+test('a cancelled saga compensates what was begun, and compensation is not cancelled', async (t) => {
+  const log = memoryJournal()
+  const calls: string[] = []
+  const reached = Promise.withResolvers<void>()
+  const held = Promise.withResolvers<void>()
+  const run = await setUp(
+    recorded(calls, (call) => {
+      if (call !== 'do c') return undefined
+      reached.resolve()
+      return held.promise
+    }),
+    log,
+  )
+  await run.start({})
+  const driving = run.toRest()
+  await reached.promise
+  const canceller = await setUp(recorded([]), log, 'two')
+  t.true(await canceller.cancel('not wanted'))
+  t.true(await canceller.cancel('twice'))
+  await run.refresh()
+  held.resolve()
+  const state = await driving
+  t.is(state.outcome, 'compensated')
+  t.is(state.cause?.code, 'cancelled')
+  t.deepEqual(calls, ['do a', 'do b', 'do c', 'undo c', 'undo b', 'undo a'])
+})
+
+test('a journal with a gap is refused with the sequence at fault', async (t) => {
+  const log = memoryJournal()
+  const run = await setUp(recorded([]), log)
+  await run.start({})
+  await run.toRest()
+  log.entries.splice(1, 1)
+  const error = await t.throwsAsync(() => setUp(recorded([]), log))
+  t.regex(error?.message ?? '', /^sequence 3: record 3 follows record 1: a record is missing$/)
+})
