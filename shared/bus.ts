@@ -16,13 +16,14 @@ import {
   headers,
 } from 'nats'
 import { type Config, busAccess } from './config.ts'
-import { CloudEvent } from './contracts/event.ts'
+import type { Command } from './contracts/command.ts'
+import { type NewEvent, type StoredEvent, cloudEvent, storedEvent } from './contracts/event.ts'
 import { Failure, failureCodes, reasonOf } from './failure.ts'
 import type { Log } from './log.ts'
 import { retrying } from './retry.ts'
 import { streams } from './streams.ts'
 import { idOfEvent, subjects } from './subjects.ts'
-import { ErrorBody, type Outcome } from './wire.ts'
+import { ErrorBody, type Outcome, encode, parseJson } from './wire.ts'
 
 const minimumServer = [2, 12] as const
 /** The server's answer to an append whose expected sequence is not the subject's last (JSStreamWrongLastSequenceErrF). */
@@ -30,44 +31,21 @@ const wrongLastSequence = new Set([10071, 10164])
 const requestWaitMs = 30_000
 const maxJournalRecords = 10_000
 
-/** A command as the work queue delivers it; unacknowledged until its saga has ended. */
-export interface Command {
-  subject: string
-  body: Uint8Array
-  messageId: string | undefined
-  /** Sequence in the COMMANDS stream. */
-  sequence: number
-  time: Date
-  deliveries: number
-  /** Keeps the command with this process for another acknowledgement wait. */
-  working(): void
-  /** Resolves when the server has the acknowledgement. */
-  done(): Promise<void>
-  /** Never deliver again. */
-  reject(reason: string): void
-  /** Deliver again, to anyone, after the delay. */
-  release(delayMs?: number): void
-}
-
-export interface StoredEvent {
-  sequence: number
-  subject: string
-  /** Undefined when the record is not a CloudEvent; `raw` says what it is. */
-  event: CloudEvent | undefined
-  raw: string
-}
-
-export interface NewEvent {
-  kind: string
-  id: string
-  type: string
-  data: Record<string, unknown>
-  messageId: string
-  commandId?: string | undefined
-}
-
 /** `fence` is the token of a saga's run, on requests that belong to one. */
 type Handle = (body: unknown, fence: number | undefined) => Promise<Outcome>
+
+interface RequestOptions {
+  timeoutMs?: number
+  signal?: AbortSignal
+  fence?: number | undefined
+}
+
+interface Followed {
+  kind?: string
+  id?: string
+  /** Where to begin: with what comes, with all there is, or after a sequence. */
+  after?: 'new' | 'all' | number
+}
 
 interface Served {
   name: string
@@ -96,17 +74,6 @@ const failureOf = (error: unknown, what: string): Failure => {
   })
 }
 
-/** JSON of a message's body; throws `Failure` (`invalid_message`) when it is none. */
-export const parseJson = (body: Uint8Array): unknown => {
-  try {
-    return body.length === 0 ? {} : JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(body))
-  } catch (error) {
-    throw new Failure('invalid_message', `the body is not JSON in UTF-8: ${reasonOf(error)}`, {
-      cause: error,
-    })
-  }
-}
-
 const fenceHeader = 'Dolly-Fence'
 
 const fenced = (fence: number | undefined) => {
@@ -114,19 +81,6 @@ const fenced = (fence: number | undefined) => {
   const named = headers()
   named.set(fenceHeader, String(fence))
   return { headers: named }
-}
-
-const encode = (value: unknown): Uint8Array => new TextEncoder().encode(JSON.stringify(value))
-
-const stored = (sequence: number, subject: string, data: Uint8Array): StoredEvent => {
-  const raw = new TextDecoder().decode(data)
-  let parsed: unknown
-  try {
-    parsed = JSON.parse(raw)
-  } catch {
-    parsed = undefined // the reader of the journal reports it with its sequence
-  }
-  return { sequence, subject, event: CloudEvent.safeParse(parsed).data, raw }
 }
 
 /** A header value holds one line of printable characters. */
@@ -148,6 +102,11 @@ const answer = async (handle: Handle, message: ServiceMsg): Promise<void> => {
   message.respondError(failureCodes[code].status, headerLine(text), body)
 }
 
+const stopWith = (signal: AbortSignal, messages: { stop(): void }): void => {
+  signal.addEventListener('abort', () => messages.stop(), { once: true })
+  if (signal.aborted) messages.stop()
+}
+
 const consume = async function* (
   connection: NatsConnection,
   stream: string,
@@ -161,9 +120,7 @@ const consume = async function* (
     idle_heartbeat: 2000,
     expires: 10_000,
   })
-  const stop = () => messages.stop()
-  signal.addEventListener('abort', stop, { once: true })
-  if (signal.aborted) stop()
+  stopWith(signal, messages)
   yield* messages
 }
 
@@ -200,104 +157,112 @@ const commandOf = (message: JsMsg): Command => ({
   release: (delayMs) => message.nak(delayMs),
 })
 
-/** Connects to the bus as `role`; reconnects for ever once connected. Throws `Failure` (`unavailable`, `not_permitted`, `host_unfit`). */
-export const connectBus = async (
-  config: Config,
-  { role, log, patient = true }: { role: string; log: Log; patient?: boolean },
-) => {
-  const { url, user, password } = busAccess(config, role)
-  const connection = await connect({
-    servers: url,
-    ...(user ? { user, pass: password } : {}),
-    name: `${role}@${config.node}`,
-    maxReconnectAttempts: -1,
-    reconnectTimeWait: 200,
-    waitOnFirstConnect: patient,
-    ignoreClusterUpdates: true,
-  }).catch((error: unknown) => {
-    throw failureOf(error, `cannot reach the bus at ${url}`)
-  })
-  const version = connection.info?.version ?? '0'
-  if (isTooOld(version)) {
-    await connection.close()
-    throw new Failure(
-      'host_unfit',
-      `the NATS server at ${url} is ${version}; Dolly needs ${minimumServer.join('.')} or newer`,
-    )
-  }
-  const jetstream = connection.jetstream({ timeout: 5000 })
-  const source = `/dolly/${config.node}/${role}/${process.pid}`
+const requests = (connection: NatsConnection, log: Log) => ({
+  /** Sends a request and answers its JSON reply. Throws the replier's `Failure`, `unavailable` or `timeout`. */
+  request: async (
+    subject: string,
+    body: unknown,
+    { timeoutMs = requestWaitMs, signal, fence }: RequestOptions = {},
+  ): Promise<unknown> => {
+    signal?.throwIfAborted()
+    const abort = Promise.withResolvers<never>()
+    const onAbort = () => abort.reject(signal?.reason)
+    signal?.addEventListener('abort', onAbort, { once: true })
+    try {
+      const answered = connection.request(subject, encode(body), { timeout: timeoutMs, ...fenced(fence) })
+      const reply = await Promise.race([answered, abort.promise])
+      const parsed = parseJson(reply.data)
+      if (!reply.headers?.has(ServiceErrorHeader)) return parsed
+      const { code, message, details, transcript } = ErrorBody.parse(parsed)
+      throw new Failure(code, message, { details: { ...details, transcript } })
+    } catch (error) {
+      throw failureOf(error, `cannot ask ${subject}`)
+    } finally {
+      signal?.removeEventListener('abort', onAbort)
+    }
+  },
+
+  /** Answers requests by the NATS services convention (PING, INFO, STATS come with it). */
+  serve: async ({ name, description, metadata, endpoints }: Served): Promise<void> => {
+    const service = await connection.services.add({
+      name,
+      version: '0.1.0',
+      description,
+      metadata,
+      queue: name,
+    })
+    for (const { name: endpointName, subject, handle } of endpoints) {
+      service.addEndpoint(endpointName, {
+        subject,
+        handler: (error, message) => {
+          if (error) return log.error({ err: error, subject }, 'subscription ended')
+          void answer(handle, message) // a bug in a handler is an unhandled rejection, which ends the process
+        },
+      })
+    }
+  },
+
+  /** Who answers `$SRV.PING.<name>` now. */
+  ping: async (name: string): Promise<{ id: string; metadata: Record<string, string> }[]> => {
+    const client = connection.services.client({ strategy: RequestStrategy.JitterTimer, maxWait: 1000 })
+    const found = []
+    for await (const { id, metadata } of await client.ping(name)) found.push({ id, metadata: metadata ?? {} })
+    return found
+  },
+})
+
+const workQueue = (connection: NatsConnection) => ({
+  /** Publishes a command; the receipt says that the work queue has it. */
+  publishCommand: async (subject: string, body: unknown, { messageId }: { messageId?: string } = {}) => {
+    try {
+      const options = messageId ? { msgID: messageId } : {}
+      const { stream, seq, duplicate } = await connection.jetstream().publish(subject, encode(body), options)
+      return { stream, sequence: seq, duplicate }
+    } catch (error) {
+      throw failureOf(error, `cannot publish ${subject}`)
+    }
+  },
+
+  /** Hands each command of a durable consumer to `handle` at once; the consumer's limit bounds how many. Ends with the signal. */
+  consumeCommands: async (durable: string, handle: (command: Command) => void, signal: AbortSignal) => {
+    for await (const message of consume(connection, 'COMMANDS', durable, signal)) handle(commandOf(message))
+  },
+
+  /** Commands still in the work queue up to a sequence, oldest first. */
+  pendingCommands: async (subject: string, before: number): Promise<Uint8Array[]> => {
+    const { streams: stored } = await connection.jetstreamManager()
+    const found: Uint8Array[] = []
+    for (let from = 1; from < before;) {
+      // The API takes `next_by_subj` beside `seq`; the client's type does not know it. Nothing further is an error.
+      const query = { seq: from, next_by_subj: subject } as { seq: number }
+      const message = await stored.getMessage('COMMANDS', query).catch(() => undefined)
+      if (!message || message.seq >= before) break
+      found.push(message.data)
+      from = message.seq + 1
+    }
+    return found
+  },
+})
+
+const eventLog = (connection: NatsConnection, source: string, log: Log) => {
   const closing = new AbortController()
 
-  const append = async (
-    { kind, id, type, data, messageId, commandId }: NewEvent,
-    expectedSequence?: number,
-  ) => {
-    const subject = subjects.event(kind, id)
-    const event: CloudEvent = {
-      specversion: '1.0',
-      id: messageId,
-      source,
-      type,
-      subject: id,
-      time: new Date().toISOString(),
-      datacontenttype: 'application/json',
-      ...(commandId ? { commandid: commandId } : {}),
-      data,
-    }
+  const append = async (event: NewEvent, expectedSequence?: number) => {
+    const subject = subjects.event(event.kind, event.id)
     const expect = expectedSequence === undefined ? {} : { expect: { lastSubjectSequence: expectedSequence } }
     try {
-      const ack = await jetstream.publish(subject, encode(event), { msgID: messageId, ...expect })
-      return { sequence: ack.seq, duplicate: ack.duplicate, event }
+      const options = { msgID: event.messageId, ...expect }
+      const { seq, duplicate } = await connection
+        .jetstream()
+        .publish(subject, encode(cloudEvent(event, source)), options)
+      return { sequence: seq, duplicate }
     } catch (error) {
-      throw failureOf(error, `cannot append ${type} to ${subject}`)
+      throw failureOf(error, `cannot append ${event.type} to ${subject}`)
     }
   }
 
-  const bus = {
-    info: () => ({ url, version, connected: !connection.isClosed() }),
-    closed: connection.closed(),
-
-    /** Sends a request and answers its JSON reply. Throws the replier's `Failure`, `unavailable` or `timeout`. */
-    request: async (
-      subject: string,
-      body: unknown,
-      {
-        timeoutMs = requestWaitMs,
-        signal,
-        fence,
-      }: { timeoutMs?: number; signal?: AbortSignal; fence?: number } = {},
-    ): Promise<unknown> => {
-      signal?.throwIfAborted()
-      const abort = Promise.withResolvers<never>()
-      const onAbort = () => abort.reject(signal?.reason)
-      signal?.addEventListener('abort', onAbort, { once: true })
-      try {
-        const reply = await Promise.race([
-          connection.request(subject, encode(body), { timeout: timeoutMs, ...fenced(fence) }),
-          abort.promise,
-        ])
-        const parsed = parseJson(reply.data)
-        if (!reply.headers?.has(ServiceErrorHeader)) return parsed
-        const { code, message, details, transcript } = ErrorBody.parse(parsed)
-        throw new Failure(code, message, { details: { ...details, transcript } })
-      } catch (error) {
-        throw failureOf(error, `cannot ask ${subject}`)
-      } finally {
-        signal?.removeEventListener('abort', onAbort)
-      }
-    },
-
-    /** Publishes a command; the receipt says that the work queue has it. */
-    publishCommand: async (subject: string, body: unknown, { messageId }: { messageId?: string } = {}) => {
-      try {
-        const ack = await jetstream.publish(subject, encode(body), messageId ? { msgID: messageId } : {})
-        return { stream: ack.stream, sequence: ack.seq, duplicate: ack.duplicate }
-      } catch (error) {
-        throw failureOf(error, `cannot publish ${subject}`)
-      }
-    },
-
+  return {
+    closing,
     /** Appends one event; with `expectedSequence` only if that is still the subject's last. Throws `Failure` (`stale`). */
     append,
 
@@ -308,17 +273,18 @@ export const connectBus = async (
     journal: async (kind: string, id: string): Promise<StoredEvent[]> => {
       const subject = subjects.event(kind, id)
       const found: StoredEvent[] = []
+      const query = encode({ seq: 1, batch: maxJournalRecords, next_by_subj: subject })
+      const options = { strategy: RequestStrategy.SentinelMsg, maxWait: 5000 }
       try {
-        const replies = await connection.requestMany(
+        for await (const { headers: meta, data } of await connection.requestMany(
           '$JS.API.DIRECT.GET.EVENTS',
-          encode({ seq: 1, batch: maxJournalRecords, next_by_subj: subject }),
-          { strategy: RequestStrategy.SentinelMsg, maxWait: 5000 },
-        )
-        for await (const reply of replies) {
-          const code = reply.headers?.code ?? 0
+          query,
+          options,
+        )) {
+          const code = meta?.code ?? 0
           if (code === 404 || code === 204) return found
-          if (code >= 400) throw new Failure('unavailable', `${code} ${reply.headers?.description}`)
-          found.push(stored(Number(reply.headers?.get('Nats-Sequence')), subject, reply.data))
+          if (code >= 400) throw new Failure('unavailable', `${code} ${meta?.description}`)
+          found.push(storedEvent(Number(meta?.get('Nats-Sequence')), subject, data))
         }
       } catch (error) {
         throw failureOf(error, `cannot read ${subject}`)
@@ -326,31 +292,18 @@ export const connectBus = async (
       throw new Failure('timeout', `cannot read ${subject}: the answer is incomplete`)
     },
 
-    /** Follows events as they are stored, in order, across reconnects, until the signal. */
-    followEvents: async function* (
-      { kind = '*', id = '*', after = 'new' }: { kind?: string; id?: string; after?: 'new' | 'all' | number },
-      signal: AbortSignal,
-    ) {
+    /** Follows events as they are stored, in order, across reconnects, until the signal; `pending` more are waiting. */
+    followEvents: async function* ({ kind = '*', id = '*', after = 'new' }: Followed, signal: AbortSignal) {
       const start =
         typeof after === 'number'
           ? { deliver_policy: DeliverPolicy.StartSequence, opt_start_seq: after + 1 }
           : { deliver_policy: after === 'all' ? DeliverPolicy.All : DeliverPolicy.New }
-      const consumer = await jetstream.consumers.get('EVENTS', {
-        filterSubjects: subjects.event(kind, id),
-        ...start,
-      })
+      const selection = { filterSubjects: subjects.event(kind, id), ...start }
+      const consumer = await connection.jetstream().consumers.get('EVENTS', selection)
       const messages = await consumer.consume({ max_messages: 500 })
-      const stop = () => messages.stop()
-      signal.addEventListener('abort', stop, { once: true })
-      if (signal.aborted) stop()
-      for await (const message of messages) {
-        yield { ...stored(message.seq, message.subject, message.data), pending: message.info.pending }
-      }
-    },
-
-    /** Hands each command of a durable consumer to `handle` at once; the consumer's limit bounds how many. Ends with the signal. */
-    consumeCommands: async (durable: string, handle: (command: Command) => void, signal: AbortSignal) => {
-      for await (const message of consume(connection, 'COMMANDS', durable, signal)) handle(commandOf(message))
+      stopWith(signal, messages)
+      for await (const { seq, subject, data, info } of messages)
+        yield { ...storedEvent(seq, subject, data), pending: info.pending }
     },
 
     /** Hands each event of a durable consumer to `handle`, one after another; acknowledged when it resolves. */
@@ -360,7 +313,7 @@ export const connectBus = async (
       signal: AbortSignal,
     ) => {
       for await (const message of consume(connection, 'EVENTS', durable, signal)) {
-        await handle(stored(message.seq, message.subject, message.data))
+        await handle(storedEvent(message.seq, message.subject, message.data))
         message.ack()
       }
     },
@@ -374,83 +327,68 @@ export const connectBus = async (
         },
       })
     },
+  }
+}
 
-    /** Commands still in the work queue up to a sequence, oldest first. */
-    pendingCommands: async (subject: string, before: number): Promise<Uint8Array[]> => {
-      const manager = await connection.jetstreamManager()
-      const found: Uint8Array[] = []
-      for (let from = 1; from < before;) {
-        const message = await manager.streams
-          .getMessage('COMMANDS', { seq: from, next_by_subj: subject } as { seq: number })
-          .catch(() => undefined)
-        if (!message || message.seq >= before) break
-        found.push(message.data)
-        from = message.seq + 1
-      }
-      return found
-    },
+const openConnection = async (config: Config, role: string, patient: boolean): Promise<NatsConnection> => {
+  const { url, user, password } = busAccess(config, role)
+  const connection = await connect({
+    servers: url,
+    ...(user ? { user, pass: password } : {}),
+    name: `${role}@${config.node}`,
+    maxReconnectAttempts: -1,
+    reconnectTimeWait: 200,
+    waitOnFirstConnect: patient,
+    ignoreClusterUpdates: true,
+  }).catch((error: unknown) => {
+    throw failureOf(error, `cannot reach the bus at ${url}`)
+  })
+  const version = connection.info?.version ?? '0'
+  if (!isTooOld(version)) return connection
+  await connection.close()
+  throw new Failure(
+    'host_unfit',
+    `the NATS server at ${url} is ${version}; Dolly needs ${minimumServer.join('.')} or newer`,
+  )
+}
 
-    bucket: (name: string): Promise<KV> => jetstream.views.kv(name, { history: 1 }),
-
-    /** Answers requests by the NATS services convention (PING, INFO, STATS come with it). */
-    serve: async ({ name, description, metadata, endpoints }: Served): Promise<void> => {
-      const service = await connection.services.add({
-        name,
-        version: '0.1.0',
-        description,
-        metadata,
-        queue: name,
-      })
-      for (const { name: endpointName, subject, handle } of endpoints) {
-        service.addEndpoint(endpointName, {
-          subject,
-          handler: (error, message) => {
-            if (error) return log.error({ err: error, subject }, 'subscription ended')
-            void answer(handle, message) // a bug in a handler is an unhandled rejection, which ends the process
-          },
-        })
-      }
-    },
-
-    /** Who answers `$SRV.PING.<name>` now. */
-    ping: async (name: string): Promise<{ id: string; metadata: Record<string, string> }[]> => {
-      const found = []
-      try {
-        const replies = await connection.services
-          .client({ strategy: RequestStrategy.JitterTimer, maxWait: 1000 })
-          .ping(name)
-        for await (const { id, metadata } of replies) found.push({ id, metadata: metadata ?? {} })
-      } catch (error) {
-        if (!(error instanceof NatsError) || error.code !== ErrorCode.NoResponders) throw error
-      }
-      return found
-    },
-
-    /** Tells everyone that a host service is (again) there, so that nobody waits for a reply that will not come. */
+/**
+ * Connects to the bus as `role`; once connected it reconnects for ever, and with `patient` it waits for the
+ * first connection too. Throws `Failure` (`unavailable`, `not_permitted`, `host_unfit`).
+ */
+export const connectBus = async (
+  config: Config,
+  { role, log, patient = true }: { role: string; log: Log; patient?: boolean },
+) => {
+  const connection = await openConnection(config, role, patient)
+  const { closing, ...events } = eventLog(connection, `/dolly/${config.node}/${role}/${process.pid}`, log)
+  void watchStatus(connection, log)
+  return {
+    ...requests(connection, log),
+    ...workQueue(connection),
+    ...events,
+    info: () => ({ url: connection.getServer(), version: connection.info?.version ?? '' }),
+    bucket: (name: string): Promise<KV> => connection.jetstream().views.kv(name, { history: 1 }),
+    ensureStreams: () => ensureStreams(connection, config),
+    /** Tells everyone that a service is (again) there, so that nobody waits for a reply that will not come. */
     announce: (node: string, service: string): void => {
-      const id = `${node}-${service}`
-      bus
+      const data = { node, service, pid: process.pid }
+      events
         .publishEvent({
           kind: 'service',
-          id,
+          id: `${node}-${service}`,
           type: 'service.started',
-          data: { node, service, pid: process.pid },
+          data,
           messageId: createInbox(),
         })
         .catch((error: unknown) => log.warn({ reason: reasonOf(error) }, 'start not announced'))
     },
-
-    ensureStreams: () => ensureStreams(connection, config),
-
     /** Drains: requests in hand are answered, then the connection is closed. */
     close: async (): Promise<void> => {
       closing.abort(new Failure('interrupted', 'the bus connection is closing'))
       await connection.drain().catch(() => connection.close()) // a lost server cannot be drained
     },
   }
-
-  void watchStatus(connection, log)
-  return bus
 }
 
 export type Bus = Awaited<ReturnType<typeof connectBus>>

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { Failure, type FailureCode, failureCodes } from './failure.ts'
+import { Failure, type FailureCode, failureCodes, reasonOf } from './failure.ts'
 import type { TranscriptEntry } from './recorder.ts'
 
 /** What came of a request: the output or the failure, and what was done to the host either way; `plain` replies as it is. */
@@ -7,6 +7,19 @@ export type Outcome =
   | { plain: unknown }
   | { output: unknown; transcript: TranscriptEntry[] }
   | { failure: Failure; transcript: TranscriptEntry[] }
+
+/** JSON of a message's body; an empty one is `{}`. Throws `Failure` (`invalid_message`) when it is none. */
+export const parseJson = (body: Uint8Array): unknown => {
+  try {
+    return body.length === 0 ? {} : JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(body))
+  } catch (error) {
+    throw new Failure('invalid_message', `the body is not JSON in UTF-8: ${reasonOf(error)}`, {
+      cause: error,
+    })
+  }
+}
+
+export const encode = (value: unknown): Uint8Array => new TextEncoder().encode(JSON.stringify(value))
 
 /** The JSON body of an error reply, beside the `Nats-Service-Error` headers. */
 export const ErrorBody = z.object({

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { encodeTime, TIME_LEN } from 'ulid'
-import type { Command } from '../../shared/bus.ts'
+import type { Command } from '../../shared/contracts/command.ts'
 
 const alphabet = '0123456789ABCDEFGHJKMNPQRSTVWXYZ'
 

@@ -1,14 +1,14 @@
 import { z } from 'zod'
-import type { Bus, StoredEvent } from '../../shared/bus.ts'
+import type { Bus } from '../../shared/bus.ts'
 import type { Container, ContainerStatus } from '../../shared/contracts/container.ts'
 import { ContainerSpec } from '../../shared/contracts/container-spec.ts'
-import { outcomeTypes } from '../../shared/contracts/event.ts'
+import { type StoredEvent, outcomeTypes } from '../../shared/contracts/event.ts'
 import { SagaRecord } from '../../shared/contracts/journal.ts'
 import { Failure } from '../../shared/failure.ts'
 import { retrying } from '../../shared/retry.ts'
 import type { Log } from '../../shared/log.ts'
 import type { Journal, JournalContent } from './saga/journal.ts'
-import { foldJournal } from './saga/run.ts'
+import { foldJournal } from './saga/ledger.ts'
 import type { SagaState } from './saga/state.ts'
 
 /** Everything the log says of one container. */

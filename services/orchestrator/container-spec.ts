@@ -1,4 +1,4 @@
-import { ContainerCreate } from '../../shared/contracts/container-create.ts'
+import type { ContainerCreate } from '../../shared/contracts/container-create.ts'
 import type { ContainerSpec } from '../../shared/contracts/container-spec.ts'
 import { withTag } from '../../shared/contracts/identity.ts'
 import type { Resources } from '../../shared/contracts/oci.ts'

@@ -3,8 +3,11 @@ import { connectBus } from '../../shared/bus.ts'
 import { loadConfig } from '../../shared/config.ts'
 import { Failure } from '../../shared/failure.ts'
 import { createLog } from '../../shared/log.ts'
-import { durableCommands } from '../../shared/subjects.ts'
-import { createCommands } from './commands.ts'
+import { durableCommands, subjects } from '../../shared/subjects.ts'
+import { createContainerRuns } from './container-runs.ts'
+import { createCommand } from './create-command.ts'
+import { deleteCommand } from './delete-command.ts'
+import { createDeliveries } from './deliveries.ts'
 import { hostExecutor } from './executor.ts'
 import { nameStep } from './name-step.ts'
 import { createProjection } from './projection.ts'
@@ -22,14 +25,19 @@ const projection = await createProjection(bus, log, stop.signal)
 const executor = hostExecutor(bus, await nameStep(bus))
 const { idOfName } = projection
 const halt = new AbortController()
-const commands = createCommands({ bus, executor, log, node, ackWaitMs, signal: halt.signal, idOfName })
+const runs = createContainerRuns({ bus, executor, log, signal: halt.signal })
+const acts = {
+  [subjects.create]: createCommand({ bus, runs, node, idOfName }),
+  [subjects.delete]: deleteCommand({ bus, runs }),
+}
+const deliveries = createDeliveries({ runs, acts, log, ackWaitMs, signal: halt.signal, idOfName })
 
 bus.hints('service', (_, raw) => {
   const { data } = JSON.parse(raw) as { data?: { node?: string; service?: string } }
   if (data?.node && data.service) executor.restarted(data.node, data.service)
 })
 bus.hints('container', (id, raw) => {
-  if (raw.includes('"saga.cancelled"')) void commands.refresh(id)
+  if (raw.includes('"saga.cancelled"')) void runs.refresh(id)
 })
 
 await bus.serve({
@@ -50,7 +58,7 @@ await bus.serve({
   })),
 })
 const consuming = durableCommands.map((subject) =>
-  bus.consumeCommands(subject.replace('.', '-'), (command) => void commands.handle(command), stop.signal),
+  bus.consumeCommands(subject.replace('.', '-'), (command) => void deliveries.handle(command), stop.signal),
 )
 bus.announce(node, 'orchestrator')
 log.info('service started')
@@ -61,9 +69,9 @@ const end = async (signal: string): Promise<void> => {
   stop.abort()
   await Promise.all(consuming)
   const until = Date.now() + drainMs
-  while (!commands.idle() && Date.now() < until) await delay(20)
+  while (!deliveries.idle() && Date.now() < until) await delay(20)
   halt.abort(new Failure('interrupted', 'the orchestrator is stopping'))
-  while (!commands.idle() && Date.now() < until + drainMs) await delay(20)
+  while (!deliveries.idle() && Date.now() < until + drainMs) await delay(20)
   await bus.close()
 }
 for (const signal of ['SIGTERM', 'SIGINT']) process.once(signal, () => void end(signal))

@@ -23,3 +23,48 @@ export const CloudEvent = z.object({
   data: z.record(z.string(), z.unknown()),
 })
 export type CloudEvent = z.infer<typeof CloudEvent>
+
+/** A fact to be appended; `messageId` makes its repetition harmless and becomes the event's id. */
+export interface NewEvent {
+  kind: string
+  id: string
+  type: string
+  data: Record<string, unknown>
+  messageId: string
+  commandId?: string | undefined
+}
+
+/** One record of the log, as it was stored. */
+export interface StoredEvent {
+  sequence: number
+  subject: string
+  /** Undefined when the record is not a CloudEvent; `raw` says what it is. */
+  event: CloudEvent | undefined
+  raw: string
+}
+
+/** The CloudEvent of a new fact. */
+export const cloudEvent = (
+  { id, type, data, messageId, commandId }: NewEvent,
+  source: string,
+): CloudEvent => ({
+  specversion: '1.0',
+  id: messageId,
+  source,
+  type,
+  subject: id,
+  time: new Date().toISOString(),
+  datacontenttype: 'application/json',
+  ...(commandId ? { commandid: commandId } : {}),
+  data,
+})
+
+/** A stored record, which may be anything: its reader says what is wrong with it, and where. */
+export const storedEvent = (sequence: number, subject: string, body: Uint8Array): StoredEvent => {
+  const raw = new TextDecoder().decode(body)
+  try {
+    return { sequence, subject, event: CloudEvent.safeParse(JSON.parse(raw)).data, raw }
+  } catch {
+    return { sequence, subject, event: undefined, raw }
+  }
+}

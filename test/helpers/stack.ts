@@ -43,7 +43,10 @@ export const startNatsServer = async (env: Record<string, string> = {}) => {
     config,
     url: running.url,
     pid: running.server.pid,
-    bus: (role = 'operator'): Promise<Bus> => connectBus(config, { role, log, patient: false }),
+    bus: async (role = 'operator'): Promise<Bus & AsyncDisposable> => {
+      const bus = await connectBus(config, { role, log, patient: false })
+      return Object.assign(bus, { [Symbol.asyncDispose]: () => bus.close() })
+    },
     /** Stops the server; `start` brings it back with the same data, credentials and, if it is still free, port. */
     stop: () => running.server.stop(),
     start: async () => {

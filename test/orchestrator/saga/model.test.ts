@@ -6,7 +6,8 @@ import { createKeyedQueue } from '../../../shared/keyed-queue.ts'
 import type { Journal } from '../../../services/orchestrator/saga/journal.ts'
 import type { Clock, Executor } from '../../../services/orchestrator/saga/perform.ts'
 import type { Saga } from '../../../services/orchestrator/saga/definition.ts'
-import { Lost, type RunParts, createRun, foldJournal } from '../../../services/orchestrator/saga/run.ts'
+import { Lost, foldJournal } from '../../../services/orchestrator/saga/ledger.ts'
+import { type RunParts, createRun } from '../../../services/orchestrator/saga/run.ts'
 import { memoryJournal, plainSaga } from './memory.ts'
 
 const runs = Number(process.env['DOLLY_MODEL_RUNS'] ?? 10_000)

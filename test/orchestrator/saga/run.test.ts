@@ -1,7 +1,8 @@
 import test from 'ava'
 import { Failure } from '../../../shared/failure.ts'
 import type { Executor, StepRequest } from '../../../services/orchestrator/saga/perform.ts'
-import { Lost, createRun } from '../../../services/orchestrator/saga/run.ts'
+import { Lost } from '../../../services/orchestrator/saga/ledger.ts'
+import { createRun } from '../../../services/orchestrator/saga/run.ts'
 import { memoryJournal, plainSaga, quickClock } from './memory.ts'
 
 /** a and b need nothing, c needs a, d needs b and c. */

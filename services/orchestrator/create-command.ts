@@ -1,0 +1,79 @@
+import { isDeepStrictEqual } from 'node:util'
+import type { Bus } from '../../shared/bus.ts'
+import { ContainerCreate } from '../../shared/contracts/container-create.ts'
+import { ContainerSpec } from '../../shared/contracts/container-spec.ts'
+import { Failure } from '../../shared/failure.ts'
+import { parseInput } from '../../shared/wire.ts'
+import { type ContainerLog, readContainer } from './container-log.ts'
+import { type Act, type ContainerRuns, isGone } from './container-runs.ts'
+import { containerSpec } from './container-spec.ts'
+import { createContainer, createLabContainer } from './create-container.ts'
+
+interface CreateParts {
+  bus: Bus
+  runs: ContainerRuns
+  /** The node that a container without a placement goes to. */
+  node: string
+  /** The id of the container with this name, if the projection knows one. */
+  idOfName: (name: string) => string | undefined
+}
+
+const sameSpec = (wanted: ContainerSpec, existing: ContainerSpec): boolean =>
+  isDeepStrictEqual(ContainerSpec.parse(JSON.parse(JSON.stringify(wanted))), {
+    ...existing,
+    node: wanted.node,
+  })
+
+/** Carries out `container.create`: to exactly one outcome, by whichever orchestrator it is delivered to. */
+export const createCommand = ({ bus, runs, node, idOfName }: CreateParts): Act => {
+  /** The projection may be behind: only a holder that its own log shows alive is in the way. */
+  const requireFreeName = async ({ id, name }: ContainerSpec): Promise<void> => {
+    const holder = idOfName(name)
+    if (holder === undefined || holder === id || isGone((await readContainer(bus, holder)).saga)) return
+    throw new Failure('conflict', `the name "${name}" is in use by container ${holder}`, {
+      details: { container: holder },
+    })
+  }
+
+  const begin = async (spec: ContainerSpec, commandId: string, known: ContainerLog): Promise<boolean> => {
+    await requireFreeName(spec)
+    const { name: saga, version } = spec.networkMode === 'lab' ? createLabContainer : createContainer
+    const run = runs.open(spec.id, commandId, known, { saga, version })
+    if (!(await run.start(spec))) return false
+    await runs.drive(spec.id, run)
+    return true
+  }
+
+  /** A second create for a container that is there: the same one is the answer, another is a conflict. */
+  const repeat = async (
+    spec: ContainerSpec,
+    commandId: string,
+    { container }: ContainerLog,
+  ): Promise<boolean> => {
+    if (!container) throw new Error(`container ${spec.id} has a saga but no state`)
+    if (!sameSpec(spec, container.spec)) {
+      const details = { container: spec.id }
+      throw new Failure('conflict', `container ${spec.id} exists with another specification`, { details })
+    }
+    if (container.status === 'creating' || container.status === 'deleting') return false
+    const { id, name, node: host, image, status, pid, startedAt, address } = container
+    const type =
+      status === 'stuck' ? 'container.stuck' : spec.start ? 'container.running' : 'container.created'
+    const data = { id, name, node: host, image, status, pid, startedAt, address, existing: true }
+    await runs.outcome(id, type, commandId, data)
+    return true
+  }
+
+  return async (_, body, id, commandId) => {
+    const message = parseInput(ContainerCreate, body)
+    const spec = containerSpec(message, { id, node: message.placement?.node ?? node })
+    const known = await readContainer(bus, id)
+    if (known.answered.has(commandId)) return true
+    if (isGone(known.saga)) return begin(spec, commandId, known)
+    if (known.startedBy !== commandId || known.saga?.phase === 'ended') return repeat(spec, commandId, known)
+    const run = runs.open(id, commandId, known)
+    if (!(await run.resume())) return false
+    await runs.drive(id, run)
+    return true
+  }
+}

@@ -1,0 +1,46 @@
+import type { Bus } from '../../shared/bus.ts'
+import { ContainerCreate, ContainerDelete } from '../../shared/contracts/container-create.ts'
+import { Failure } from '../../shared/failure.ts'
+import { subjects } from '../../shared/subjects.ts'
+import { parseInput, parseJson } from '../../shared/wire.ts'
+import { readContainer } from './container-log.ts'
+import { type Act, type ContainerRuns, isGone } from './container-runs.ts'
+
+/** Carries out `container.delete`: the reverse of the container's journal, or the cancellation of its launch. */
+export const deleteCommand = ({ bus, runs }: { bus: Bus; runs: ContainerRuns }): Act => {
+  const asksFor = (id: string) => (body: Uint8Array) => {
+    try {
+      return ContainerCreate.parse(parseJson(body)).id === id
+    } catch {
+      return false // not a valid create: it will be rejected and makes nothing
+    }
+  }
+
+  /** A create published before this delete and not yet begun: the delete must wait for it. */
+  const isComing = async (sequence: number, id: string): Promise<boolean> =>
+    (await bus.pendingCommands(subjects.create, sequence)).some(asksFor(id))
+
+  return async ({ sequence }, body, id, commandId) => {
+    const { force } = parseInput(ContainerDelete, body)
+    const known = await readContainer(bus, id)
+    const { saga, container } = known
+    if (known.answered.has(commandId)) return true
+    if (saga === undefined || container === undefined || isGone(saga)) {
+      if (await isComing(sequence, id)) return false
+      throw new Failure('not_found', `no such container: ${id}`)
+    }
+    if (!force && container.status === 'running') {
+      throw new Failure('conflict', `container ${id} is running: stop it first, or delete it with force`)
+    }
+    const run = runs.open(id, commandId, known)
+    if (saga.phase === 'forward') {
+      await run.cancel('deleted while it was created')
+      await runs.refresh(id)
+      return false
+    }
+    if (saga.phase === 'backward' && known.unwoundBy !== commandId) return false
+    if (!(await (saga.phase === 'backward' ? run.resume() : run.unwind('deleted')))) return false
+    await runs.drive(id, run)
+    return true
+  }
+}

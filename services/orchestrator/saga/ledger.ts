@@ -1,0 +1,85 @@
+import type { SagaRecord } from '../../../shared/contracts/journal.ts'
+import { Failure } from '../../../shared/failure.ts'
+import type { Journal, JournalContent } from './journal.ts'
+import { type SagaState, apply } from './state.ts'
+
+type Unnumbered<R> = R extends unknown ? Omit<R, 'n' | 'owner'> : never
+
+/** A record before the ledger gives it its number and its owner. */
+export type NewRecord = Unnumbered<SagaRecord>
+
+/** The run has lost its saga: another run drives it now, or it must stop. Nothing was sent since. */
+export class Lost extends Error {
+  override readonly name = 'Lost'
+}
+
+/** The fold of a journal. Throws `Failure` (`invalid_message`) that names the sequence at fault. */
+export const foldJournal = ({ entries }: JournalContent): SagaState | undefined => {
+  let state: SagaState | undefined
+  for (const { sequence, record } of entries) {
+    try {
+      state = apply(state, record)
+    } catch (error) {
+      if (!(error instanceof Failure)) throw error
+      throw new Failure(error.code, `sequence ${sequence}: ${error.message}`, {
+        cause: error,
+        details: { sequence },
+      })
+    }
+  }
+  return state
+}
+
+/** One run's view of its saga's journal: what it says, and appends that expect exactly that. */
+export const createLedger = (journal: Journal, owner: string, content: JournalContent) => {
+  let { sequence } = content
+  let state = foldJournal(content)
+  let fence = sequence
+
+  /** Takes in the journal as it is now. Throws `Lost` when the saga has another owner than before. */
+  const reread = async (): Promise<JournalContent> => {
+    const held = state?.owner
+    const latest = await journal.read()
+    state = foldJournal(latest)
+    sequence = latest.sequence
+    if (held !== undefined && state?.owner !== held && state?.owner !== owner)
+      throw new Lost(`run ${owner} has lost its saga`)
+    return latest
+  }
+
+  const ledger = {
+    get state() {
+      return state
+    },
+    /** Token of the requests sent now: the sequence at which the run took the saga or turned it backward. */
+    get fence() {
+      return fence
+    },
+    current: (): SagaState => {
+      if (!state) throw new Error('the saga has not begun')
+      return state
+    },
+    /** Appends, or takes in what came first; answers whether the record is in the journal. Throws `Lost`. */
+    append: async (partial: NewRecord): Promise<boolean> => {
+      const n = (state?.n ?? 0) + 1
+      const record = { ...partial, n, owner }
+      const messageId = `${n}:${owner}:${sequence}`
+      const phase = state?.phase
+      try {
+        sequence = await journal.append(record, { expectedSequence: sequence, messageId })
+        state = apply(state, record)
+      } catch (error) {
+        if (!(error instanceof Failure) || error.code !== 'stale') throw error
+        const { entries } = await reread()
+        if (!entries.some((entry) => entry.messageId === messageId)) return false
+      }
+      if (partial.kind !== 'progressed' || phase !== ledger.current().phase) fence = sequence
+      return true
+    },
+    /** Takes in what others have appended. Throws `Lost`. */
+    refresh: async (): Promise<void> => void (await reread()),
+  }
+  return ledger
+}
+
+export type Ledger = ReturnType<typeof createLedger>
