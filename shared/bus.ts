@@ -206,7 +206,12 @@ const requests = (connection: NatsConnection, log: Log) => ({
   ping: async (name: string): Promise<{ id: string; metadata: Record<string, string> }[]> => {
     const client = connection.services.client({ strategy: RequestStrategy.JitterTimer, maxWait: 1000 })
     const found = []
-    for await (const { id, metadata } of await client.ping(name)) found.push({ id, metadata: metadata ?? {} })
+    try {
+      for await (const { id, metadata } of await client.ping(name))
+        found.push({ id, metadata: metadata ?? {} })
+    } catch (error) {
+      if (!(error instanceof NatsError) || error.code !== ErrorCode.NoResponders) throw error
+    }
     return found
   },
 })
@@ -254,7 +259,7 @@ const eventLog = (connection: NatsConnection, source: string, log: Log) => {
       const options = { msgID: event.messageId, ...expect }
       const { seq, duplicate } = await connection
         .jetstream()
-        .publish(subject, encode(cloudEvent(event, source)), options)
+        .publish(subjects.append(event.kind, event.id), encode(cloudEvent(event, source)), options)
       return { sequence: seq, duplicate }
     } catch (error) {
       throw failureOf(error, `cannot append ${event.type} to ${subject}`)
@@ -318,7 +323,7 @@ const eventLog = (connection: NatsConnection, source: string, log: Log) => {
       }
     },
 
-    /** Sees events as they are published, stored or not: hints to look, never the truth. */
+    /** Sees events as they are stored, without a promise to see all: hints to look. */
     hints: (kind: string, see: (id: string, raw: string) => void): void => {
       connection.subscribe(subjects.events(kind), {
         callback: (error, message) => {

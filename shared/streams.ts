@@ -17,7 +17,10 @@ export const streams = ({ ackWaitMs }: { ackWaitMs: number }) => ({
   },
   events: {
     name: 'EVENTS',
-    subjects: [subjects.everyEvent],
+    // What a compare-and-set refuses must reach nobody, so events are not published where they are read.
+    subjects: [subjects.everyAppend],
+    subject_transform: { src: subjects.everyAppend, dest: subjects.everyEvent },
+    republish: { src: subjects.everyEvent, dest: subjects.everyEvent },
     retention: 'limits',
     storage: 'file',
     discard: 'old',

@@ -8,6 +8,9 @@ export const subjects = {
   /** Quick verbs and queries, answered by request and reply. */
   verb: (kind: string, verb: string) => `${kind}.${verb}`,
   host: (node: string, service: string, verb: string) => `host.${node}.${service}.${verb}`,
+  /** Where an event is published: the stream stores it as `event.…`, and republishes it once it is stored. */
+  append: (kind: string, id: string) => `append.${kind}.${id}`,
+  everyAppend: 'append.>',
   event: (kind: string, id: string) => `event.${kind}.${id}`,
   events: (kind = '*') => `event.${kind}.*`,
   everyEvent: 'event.>',

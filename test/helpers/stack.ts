@@ -7,6 +7,7 @@ import { verbs } from '../../shared/contracts/verbs.ts'
 import { createLog } from '../../shared/log.ts'
 import { subjects } from '../../shared/subjects.ts'
 import { down } from '../../services/cli/stack/down.ts'
+import { environmentOf } from '../../services/cli/stack/stack-environment.ts'
 import { startNatsServer as start } from '../../services/cli/stack/start-nats-server.ts'
 import { startSupervisor } from '../../services/cli/stack/up.ts'
 import { temporaryConfig } from './host.ts'
@@ -86,16 +87,13 @@ const everyPart = async (parts: (() => Promise<unknown>)[]): Promise<void> => {
  * containers, takes it down and removes its root.
  */
 export const startStack = async (env: Record<string, string> = {}) => {
-  const temporary = await temporaryConfig(env)
+  const temporary = await temporaryConfig({ DOLLY_LOG_LEVEL: 'info', ...env })
   const { config } = temporary
   const removeRoot = async () => {
     if (await isMounted(config)) throw new Error(`${config.names.cowfs} is still mounted`)
     await temporary[Symbol.asyncDispose]()
   }
-  const started = await startSupervisor(config, {
-    bound: true,
-    env: { DOLLY_COWFS_SIZE: '1G', DOLLY_LOG_LEVEL: 'info', ...env },
-  }).catch(async (error: unknown) => {
+  const started = await startSupervisor(config, { bound: true }).catch(async (error: unknown) => {
     await everyPart([() => down(config), removeRoot])
     throw error
   })
@@ -105,7 +103,7 @@ export const startStack = async (env: Record<string, string> = {}) => {
     info: started.info,
     bus,
     /** The variables that lead `dolly` and any other program to this stack. */
-    env: { ...env, DOLLY_ROOT: config.root, DOLLY_NODE: config.node },
+    env: environmentOf(config),
     logOf: (service: string) => readFile(`${config.names.logs}/${service}.log`, 'utf8'),
     [Symbol.asyncDispose]: async () => {
       await everyPart([

@@ -1,0 +1,29 @@
+# Tools of the project come first on PATH, among them its own Node 24.
+with_tools := PATH="$(CURDIR)/node_modules/.bin:$$PATH"
+native := services/namespace/native
+
+.PHONY: help setup demo test check up down
+
+help: ## say what there is
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1	\2/p' Makefile | expand -t 14
+
+setup: ## ready this machine: packages, NATS server, npm packages, the C program (root)
+	@bash deploy/setup/setup.sh
+
+demo: setup ## the whole lab in a stack of its own, made, shown and undone (root)
+	@$(with_tools) node services/cli/demo/main.ts
+
+test: setup ## every test that needs no virtual machine (root)
+	@$(with_tools) ava $(AVA_FLAGS)
+
+check: setup ## format, lint, types, compiler warnings
+	@$(with_tools) oxfmt --check .
+	@$(with_tools) oxlint --deny-warnings .
+	@$(with_tools) tsc
+	@$(MAKE) --silent -C $(native) analyze
+
+up: setup ## start the stack of this host in the background (root)
+	@services/cli/dolly up -d
+
+down: ## stop it, and leave nothing when no container runs (root)
+	@services/cli/dolly down

@@ -1,0 +1,40 @@
+import type { z } from 'zod'
+import type { Bus } from '../../../../shared/bus.ts'
+import type { Operation } from '../../../../shared/contracts/contract.ts'
+import type { Verb } from '../../../../shared/contracts/verbs.ts'
+import { Failure } from '../../../../shared/failure.ts'
+import { subjects } from '../../../../shared/subjects.ts'
+import { ReplyBody, parseInput } from '../../../../shared/wire.ts'
+
+const outputOf = <S extends z.ZodType>(schema: S, reply: unknown, subject: string): z.output<S> => {
+  const parsed = schema.safeParse(reply)
+  if (parsed.success) return parsed.data
+  const issue = parsed.error.issues[0]
+  throw new Failure(
+    'unsupported',
+    `cannot read the answer of ${subject}: ${issue?.path.join('.')}: ${issue?.message}`,
+  )
+}
+
+/** Asks a public verb. Throws the answerer's `Failure`, `unavailable` when nobody answers, `timeout`. */
+export const ask = async <In extends z.ZodType, Out extends z.ZodType>(
+  bus: Bus,
+  verb: Verb<In, Out>,
+  input: z.input<In>,
+  options: { timeoutMs?: number; signal?: AbortSignal } = {},
+): Promise<z.output<Out>> => {
+  parseInput(verb.input, input)
+  return outputOf(verb.output, await bus.request(verb.subject, input, options), verb.subject)
+}
+
+/** Asks one service of one host, past the orchestrator: for what an operator wants to know of the host itself. */
+export const askHost = async <In extends z.ZodType, Out extends z.ZodType>(
+  bus: Bus,
+  node: string,
+  { service, verb, output }: Operation<In, Out>,
+  input: z.input<In>,
+): Promise<z.output<Out>> => {
+  const subject = subjects.host(node, service, verb)
+  const reply = ReplyBody.parse(await bus.request(subject, input, { timeoutMs: 2000 }))
+  return outputOf(output, reply.output, subject)
+}

@@ -1,0 +1,37 @@
+import { type Bus, connectBus } from '../../../../shared/bus.ts'
+import { type Config, loadConfig } from '../../../../shared/config.ts'
+import type { Log } from '../../../../shared/log.ts'
+
+const ignore = () => {}
+/** A command line has no log for reconnections; loading pino to write to none would cost each command 12 ms. */
+export const noLog = {
+  trace: ignore,
+  debug: ignore,
+  info: ignore,
+  warn: ignore,
+  error: ignore,
+  fatal: ignore,
+} as unknown as Log
+
+/** What a command works with: the stack it belongs to and a connection as its operator. */
+export interface Session {
+  config: Config
+  bus: Bus
+}
+
+/** Connects as the operator of the stack that the environment names. Throws `Failure` (`unavailable`) when it is down. */
+export const connectOperator = (config: Config): Promise<Bus> =>
+  connectBus(config, { role: 'operator', log: noLog, patient: false })
+
+/** Runs `act` with a connection and closes it whatever comes. */
+export const withSession = async <T>(
+  act: (session: Session) => Promise<T>,
+  config = loadConfig(),
+): Promise<T> => {
+  const bus = await connectOperator(config)
+  try {
+    return await act({ config, bus })
+  } finally {
+    await bus.close()
+  }
+}

@@ -1,0 +1,48 @@
+import { styleText } from 'node:util'
+import type { Command } from 'commander'
+import { loadConfig } from '../../../shared/config.ts'
+import { ExitCode } from '../output/failure.ts'
+import { printJson, printLine, remark } from '../output/print.ts'
+import { table } from '../output/table.ts'
+import { hostChecks } from '../stack/host-checks.ts'
+
+const checkHost = async (json: boolean): Promise<void> => {
+  const checks = await hostChecks(loadConfig())
+  if (json) printJson(checks)
+  else {
+    const mark = (ok: boolean, optional = false) =>
+      ok ? styleText('green', 'ok') : optional ? styleText('yellow', 'without') : styleText('red', 'FAILED')
+    const rows = checks.map(({ name, ok, found, wanted, optional }) => [
+      mark(ok, optional),
+      name,
+      found,
+      ok ? '' : wanted,
+    ])
+    printLine(table(['RESULT', 'CHECK', 'FOUND', 'WANTED'], rows))
+  }
+  if (checks.some(({ ok, optional }) => !ok && !optional)) throw new ExitCode(1)
+}
+
+const listLeaks = async (json: boolean): Promise<void> => {
+  const { findLeaks } = await import('./doctor/leaks.ts')
+  const leaks = await findLeaks()
+  if (json) printJson(leaks)
+  else if (leaks.length === 0) remark('no leaks')
+  else
+    printLine(
+      table(
+        ['KIND', 'NAME', 'CONTAINER'],
+        leaks.map(({ kind, name, container }) => [kind, name, container ?? '-']),
+      ),
+    )
+  if (leaks.length > 0) throw new ExitCode(1)
+}
+
+export const configure = (command: Command): void => {
+  command
+    .option('--leaks', 'list every object under Dolly’s names that no living container owns')
+    .option('--json', 'print JSON')
+    .action(({ leaks, json = false }: { leaks?: boolean; json?: boolean }) =>
+      leaks ? listLeaks(json) : checkHost(json),
+    )
+}

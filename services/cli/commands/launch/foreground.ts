@@ -1,0 +1,50 @@
+import { ulid } from 'ulid'
+import type { ContainerCreate } from '../../../../shared/contracts/container-create.ts'
+import { subjects } from '../../../../shared/subjects.ts'
+import { ExitCode } from '../../output/failure.ts'
+import { remark } from '../../output/print.ts'
+import { forwardSignals } from '../attach/signals.ts'
+import type { Session } from '../bus/session.ts'
+import { attachAndStart } from './attached-start.ts'
+import { launch } from './launch.ts'
+import { removeContainer } from './removal.ts'
+
+export interface ForegroundOptions {
+  quiet: boolean
+  remove: boolean
+  detachKeys: readonly number[]
+}
+
+/** Launches, unless a signal comes first: then the container is deleted as soon as that is possible. */
+const launchUnlessInterrupted = async (
+  { bus }: Session,
+  message: ContainerCreate & { id: string },
+  quiet: boolean,
+) => {
+  const interrupted = Promise.withResolvers<never>()
+  using _ = forwardSignals((signal) => {
+    bus
+      .publishCommand(subjects.delete, { id: message.id }, { messageId: ulid() })
+      .then(() => interrupted.reject(new ExitCode(signal === 'SIGINT' ? 130 : 143)), interrupted.reject)
+  })
+  return await Promise.race([launch(bus, message, { quiet }), interrupted.promise])
+}
+
+/** `dolly run` without `-d`: the container's output is ours, and so is its exit code. */
+export const runInForeground = async (
+  session: Session,
+  message: ContainerCreate,
+  { quiet, remove, detachKeys }: ForegroundOptions,
+): Promise<void> => {
+  const { id = ulid(), stdin_open: interactive = false, tty: terminal = false } = message
+  const { events } = await launchUnlessInterrupted(session, { ...message, id }, quiet)
+  await using _ = events
+  let code: number | 'detached' | undefined
+  try {
+    code = await attachAndStart(session, { id, events, interactive, terminal, detachKeys })
+  } finally {
+    if (remove && code !== 'detached') await removeContainer(session.bus, id, { force: true, quiet: true })
+  }
+  if (code === 'detached' && remove) remark(`container ${id} goes on; "dolly rm -f ${id}" deletes it`)
+  if (code !== 'detached' && code !== 0) throw new ExitCode(code)
+}

@@ -1,0 +1,84 @@
+import { ContainerCreate } from '../../../../shared/contracts/container-create.ts'
+import { Failure } from '../../../../shared/failure.ts'
+import { parseInput } from '../../../../shared/wire.ts'
+import type { ContainerFlags } from './container-flags.ts'
+import { keyValues } from './key-values.ts'
+
+const ulimits = (values: readonly string[]): NonNullable<ContainerCreate['ulimits']> =>
+  Object.fromEntries(
+    values.map((value) => {
+      const match = /^([a-z]+)=(-?\d+)(?::(-?\d+))?$/.exec(value)
+      if (!match)
+        throw new Failure(
+          'invalid_message',
+          `cannot use --ulimit "${value}": give it as name=soft[:hard], as nofile=256`,
+        )
+      const [, name = '', soft, hard = soft] = match
+      return [name, soft === hard ? Number(soft) : { soft: Number(soft), hard: Number(hard) }]
+    }),
+  )
+
+const entrypoint = (program: string | undefined): string[] | undefined =>
+  program === undefined ? undefined : program === '' ? [] : [program]
+
+const present = (message: Record<string, unknown>): Record<string, unknown> =>
+  Object.fromEntries(Object.entries(message).filter(([, value]) => value !== undefined))
+
+/** What a launch is made of beside its flags. */
+export interface LaunchTarget {
+  image: string
+  command: readonly string[]
+  environment: readonly string[]
+  start: boolean
+}
+
+/** The `container.create` message that flags and arguments mean: Compose's names for Docker's flags. Throws `Failure` (`invalid_message`). */
+export const createMessage = (
+  flags: ContainerFlags,
+  { image, command, environment, start }: LaunchTarget,
+): ContainerCreate =>
+  parseInput(
+    ContainerCreate,
+    present({
+      id: flags.id,
+      name: flags.name,
+      image,
+      command: command.length > 0 ? command : undefined,
+      entrypoint: entrypoint(flags.entrypoint),
+      environment: environment.length > 0 ? environment : undefined,
+      hostname: flags.hostname,
+      domainname: flags.domainname,
+      user: flags.user,
+      working_dir: flags.workdir,
+      tty: flags.tty,
+      stdin_open: flags.interactive,
+      labels: flags.label ? keyValues(flags.label) : undefined,
+      cpus: flags.cpus,
+      cpu_period: flags.cpuPeriod,
+      cpu_quota: flags.cpuQuota,
+      cpu_shares: flags.cpuShares,
+      cpuset: flags.cpusetCpus,
+      mem_limit: flags.memory,
+      mem_reservation: flags.memoryReservation,
+      memswap_limit: flags.memorySwap === '-1' ? -1 : flags.memorySwap,
+      pids_limit: flags.pidsLimit,
+      blkio_config: flags.blkioWeight === undefined ? undefined : { weight: flags.blkioWeight },
+      ulimits: flags.ulimit ? ulimits(flags.ulimit) : undefined,
+      oom_score_adj: flags.oomScoreAdj,
+      cap_add: flags.capAdd,
+      cap_drop: flags.capDrop,
+      security_opt: flags.securityOpt,
+      read_only: flags.readOnly,
+      tmpfs: flags.tmpfs,
+      shm_size: flags.shmSize,
+      sysctls: flags.sysctl ? keyValues(flags.sysctl) : undefined,
+      network_mode: flags.network,
+      dns: flags.dns,
+      dns_search: flags.dnsSearch,
+      extra_hosts: flags.addHost,
+      stop_signal: flags.stopSignal,
+      stop_grace_period: flags.stopTimeout === undefined ? undefined : `${flags.stopTimeout}s`,
+      restart: flags.restart,
+      start: start ? undefined : false,
+    }),
+  )

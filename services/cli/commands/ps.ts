@@ -1,0 +1,43 @@
+import type { Command } from 'commander'
+import { verbs } from '../../../shared/contracts/verbs.ts'
+import { commandColumn, shortIds, statusColumn } from '../output/container-columns.ts'
+import { printJson, printLine } from '../output/print.ts'
+import { table } from '../output/table.ts'
+import { ago } from '../output/time.ts'
+import { ask } from './bus/ask.ts'
+import { withSession } from './bus/session.ts'
+
+interface PsFlags {
+  all?: boolean
+  quiet?: boolean
+  trunc: boolean
+  json?: boolean
+}
+
+const head = ['CONTAINER ID', 'IMAGE', 'COMMAND', 'CREATED', 'STATUS', 'NAMES']
+
+const ps = async ({ all = false, quiet, trunc, json }: PsFlags): Promise<void> => {
+  const { containers } = await withSession(({ bus }) => ask(bus, verbs.containerList, { all }))
+  if (json) return printJson(containers)
+  const newestFirst = containers.toSorted((a, b) => b.createdAt.localeCompare(a.createdAt))
+  const ids = trunc ? shortIds(newestFirst.map(({ id }) => id)) : newestFirst.map(({ id }) => id)
+  if (quiet) return ids.forEach(printLine)
+  const rows = newestFirst.map((container, index) => [
+    ids[index] ?? '',
+    container.image,
+    commandColumn(container, { full: !trunc }),
+    ago(container.createdAt),
+    statusColumn(container),
+    container.name,
+  ])
+  printLine(table(head, rows))
+}
+
+export const configure = (command: Command): void => {
+  command
+    .option('-a, --all', 'show stopped, failed and stuck containers too')
+    .option('-q, --quiet', 'print only ids')
+    .option('--no-trunc', 'do not shorten')
+    .option('--json', 'print JSON')
+    .action(ps)
+}

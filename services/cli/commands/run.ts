@@ -1,0 +1,56 @@
+import type { Command } from 'commander'
+import { loadConfig } from '../../../shared/config.ts'
+import { Failure } from '../../../shared/failure.ts'
+import { printJson, printLine } from '../output/print.ts'
+import { parseDetachKeys } from './attach/detach-keys.ts'
+import { withSession } from './bus/session.ts'
+import { type ContainerFlags, addContainerFlags } from './launch/container-flags.ts'
+import { environmentOf } from './launch/environment.ts'
+import { runInForeground } from './launch/foreground.ts'
+import { launch } from './launch/launch.ts'
+import { createMessage } from './launch/message.ts'
+
+interface RunFlags extends ContainerFlags {
+  rm?: boolean
+  detach?: boolean
+  detachKeys: string
+  json?: boolean
+}
+
+const check = ({ rm, detach, interactive, tty }: RunFlags): void => {
+  if (rm && detach) {
+    throw new Failure(
+      'unsupported',
+      'cannot run with --rm and -d together: leave out one, and delete with "dolly rm -f"',
+    )
+  }
+  if (interactive && tty && !detach && !process.stdin.isTTY) {
+    throw new Failure('invalid_message', 'cannot run with -t: standard input is not a terminal')
+  }
+}
+
+const run = async (image: string, command: string[], flags: RunFlags): Promise<void> => {
+  check(flags)
+  const detachKeys = parseDetachKeys(flags.detachKeys)
+  const environment = await environmentOf(flags)
+  const message = createMessage(flags, { image, command, environment, start: flags.detach ?? false })
+  const quiet = flags.quiet ?? false
+  await withSession(async (session) => {
+    if (!flags.detach)
+      return runInForeground(session, message, { quiet, remove: flags.rm ?? false, detachKeys })
+    const { id, events } = await launch(session.bus, message, { quiet })
+    await events[Symbol.asyncDispose]()
+    if (flags.json) printJson({ id })
+    else printLine(id)
+  }, loadConfig())
+}
+
+export const configure = (command: Command): void => {
+  command
+    .option('-d, --detach', 'run in the background and print the id')
+    .option('--rm', 'delete the container when it has ended')
+    .option('-q, --quiet', 'do not show the steps')
+    .option('--json', 'print the id as JSON (with -d)')
+    .option('--detach-keys <keys>', 'keys that leave the container running', 'ctrl-p,ctrl-q')
+  addContainerFlags(command).action(run)
+}

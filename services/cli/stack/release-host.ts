@@ -1,0 +1,62 @@
+import { type Bus, connectBus } from '../../../shared/bus.ts'
+import type { Config } from '../../../shared/config.ts'
+import type { Operation } from '../../../shared/contracts/contract.ts'
+import { objects, release } from '../../../shared/contracts/operations.ts'
+import { reasonOf } from '../../../shared/failure.ts'
+import { createLog } from '../../../shared/log.ts'
+import { subjects } from '../../../shared/subjects.ts'
+import { ReplyBody } from '../../../shared/wire.ts'
+
+// What uses goes before what is used: processes, their network, their limits, their file systems.
+const releaseOrder = ['namespace', 'network', 'cgroup', 'storage'] as const
+const releaseWaitMs = 30_000
+
+export interface ReleaseResult {
+  /** Host-wide objects that were removed. */
+  released: string[]
+  /** Why a service keeps what it prepared. */
+  kept: string[]
+  /** Ids of the containers that stay as they are. */
+  containers: string[]
+}
+
+const ask = async <O extends Operation>(
+  bus: Bus,
+  config: Config,
+  { service, verb, output }: O,
+): Promise<ReturnType<O['output']['parse']>> => {
+  const reply = await bus.request(subjects.host(config.node, service, verb), {}, { timeoutMs: releaseWaitMs })
+  return output.parse(ReplyBody.parse(reply).output) as ReturnType<O['output']['parse']>
+}
+
+const releaseInOrder = async (config: Config, bus: Bus): Promise<ReleaseResult> => {
+  const result = { released: [] as string[], kept: [] as string[], containers: new Set<string>() }
+  for (const service of releaseOrder) {
+    try {
+      const owned = await ask(bus, config, objects[service])
+      for (const { container } of owned.objects) if (container) result.containers.add(container)
+      result.released.push(...(await ask(bus, config, release[service])).released)
+    } catch (error) {
+      result.kept.push(`${service}: ${reasonOf(error)}`)
+    }
+  }
+  return { ...result, containers: [...result.containers] }
+}
+
+/**
+ * Asks each host service to remove the host-wide objects that it prepared; a service whose objects
+ * containers still use keeps them and says so.
+ */
+export const releaseHost = async (config: Config): Promise<ReleaseResult> => {
+  const log = createLog({}, 'silent')
+  try {
+    const bus = await connectBus(config, { role: 'operator', log, patient: false })
+    try {
+      return await releaseInOrder(config, bus)
+    } finally {
+      await bus.close()
+    }
+  } catch (error) {
+    return { released: [], kept: [reasonOf(error)], containers: [] }
+  }
+}

@@ -1,0 +1,20 @@
+import { join } from 'node:path'
+import type { Config } from '../../../shared/config.ts'
+import { projectDirectory } from './project.ts'
+
+/** The environment from which a program of the stack loads the same configuration; nothing when a value is not set. */
+export const environmentOf = (config: Config): NodeJS.ProcessEnv => ({
+  ...process.env,
+  DOLLY_ROOT: config.root,
+  DOLLY_NODE: config.node,
+  DOLLY_NATS_URL: config.natsUrl ?? '',
+  DOLLY_NATS_USER: config.natsUser ?? '',
+  DOLLY_NATS_PASSWORD: config.natsPassword ?? '',
+  DOLLY_LOG_LEVEL: config.logLevel,
+  DOLLY_COWFS_SIZE: String(config.cowfsSizeBytes),
+  DOLLY_COWFS: config.cowfsDirectory ?? '',
+  DOLLY_SUBNET: config.subnet ?? '',
+  DOLLY_ACK_WAIT_MS: String(config.ackWaitMs),
+  // Compiled once, loaded by every start after it.
+  NODE_COMPILE_CACHE: join(projectDirectory, '.cache/node'),
+})

@@ -1,0 +1,45 @@
+import { join } from 'node:path'
+import type { Config } from '../../../shared/config.ts'
+import type { Log } from '../../../shared/log.ts'
+import { type KeptProgram, keepRunning } from './keep-running.ts'
+import { findNatsServer } from './nats-binary.ts'
+import { natsAnswers, natsFiles, writeNatsConfiguration } from './nats-server.ts'
+
+// Between the look for a free port and the server's start another program may take it.
+const maxTries = 3
+
+export interface NatsServerOptions {
+  log: Log
+  onChange?: () => void
+  /** The servers to choose from. */
+  candidates?: readonly string[]
+}
+
+/** Starts the embedded server of a stack and resolves when it answers. Throws `Failure` (`host_unfit`, `unavailable`, `timeout`). */
+export const startNatsServer = async (
+  config: Config,
+  { log, onChange = () => {}, candidates }: NatsServerOptions,
+): Promise<{ server: KeptProgram; url: string; version: string }> => {
+  const { path, version } = await findNatsServer(candidates)
+  for (let tries = 1; ; tries++) {
+    const { url } = await writeNatsConfiguration(config, { anyPort: tries > 1 })
+    const server = keepRunning(
+      {
+        name: 'nats-server',
+        command: path,
+        args: ['-c', natsFiles(config).configuration],
+        cwd: config.root,
+        env: process.env,
+        logFile: join(config.names.logs, 'nats-server.log'),
+      },
+      { log, onChange },
+    )
+    try {
+      await natsAnswers(config, { url, ended: server.lastExit })
+      return { server, url, version }
+    } catch (error) {
+      await server.stop()
+      if (tries === maxTries) throw error
+    }
+  }
+}

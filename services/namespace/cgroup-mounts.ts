@@ -1,0 +1,39 @@
+import { readFileSync } from 'node:fs'
+import { basename } from 'node:path'
+import { type Mount, parseMountTable } from '../../shared/mount-table.ts'
+
+const isCgroup = ({ fsType }: Mount): boolean => fsType === 'cgroup' || fsType === 'cgroup2'
+/** A named v1 hierarchy (systemd's) limits nothing and belongs to someone else. */
+const isNamed = ({ superOptions }: Mount): boolean => superOptions.some((option) => option.startsWith('name='))
+
+/** The host's mounted cgroup trees, whole ones first. */
+export const readCgroupMounts = (): Mount[] =>
+  parseMountTable(readFileSync('/proc/self/mountinfo', 'utf8'))
+    .filter((mount) => isCgroup(mount) && !isNamed(mount))
+    .toSorted((a, b) => a.root.length - b.root.length)
+
+/** One cgroup tree as the container sees it: its own cgroup is the root. */
+export interface CgroupView {
+  name: string
+  fsType: string
+  options: string
+}
+
+const within = (directory: string, { mountPoint }: Mount): boolean => directory.startsWith(`${mountPoint}/`)
+
+/** The trees in which the container has a cgroup, in the order of its directories. */
+export const cgroupViews = (directories: readonly string[], mounts: readonly Mount[]): CgroupView[] =>
+  directories.flatMap((directory) => {
+    const mount = mounts
+      .filter((candidate) => within(directory, candidate))
+      .toSorted((a, b) => b.mountPoint.length - a.mountPoint.length)[0]
+    if (!mount) return []
+    const controllers = mount.superOptions.filter((option) => option !== 'rw' && option !== 'ro')
+    return [
+      {
+        name: basename(mount.mountPoint),
+        fsType: mount.fsType,
+        options: mount.fsType === 'cgroup' ? controllers.join(',') : '',
+      },
+    ]
+  })

@@ -1,0 +1,42 @@
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { errnoOf } from '../../shared/failure.ts'
+import { readIfThere } from './bundle.ts'
+
+/** Files that only some hierarchies have are looked for in each: which has what differs from host to host. */
+const present = (directories: readonly string[], file: string): string[] =>
+  directories.map((directory) => readIfThere(join(directory, file))).filter((text) => text !== undefined)
+
+/** Writes where the file exists; the group may be gone or its processes may be leaving. */
+const writeWhereThere = (directories: readonly string[], file: string, value: string): void => {
+  for (const directory of directories) {
+    try {
+      writeFileSync(join(directory, file), value, { flag: 'r+' })
+    } catch (error) {
+      if (!['ENOENT', 'ENODEV'].includes(errnoOf(error) ?? '')) throw error
+    }
+  }
+}
+
+/** Whether the container's processes are held still, on v1 or v2. */
+export const isFrozen = (directories: readonly string[]): boolean =>
+  present(directories, 'cgroup.events').some((text) => text.includes('frozen 1')) ||
+  present(directories, 'freezer.state').some((text) => text.trim() !== 'THAWED')
+
+/** Lets a frozen container go on; tasks that v1 froze do not even die before. */
+export const thaw = (directories: readonly string[]): void => {
+  if (!isFrozen(directories)) return
+  writeWhereThere(directories, 'freezer.state', 'THAWED')
+  writeWhereThere(directories, 'cgroup.freeze', '0')
+}
+
+/** Kills everything in the container's v2 cgroup, also what has left the pid namespace of its init. */
+export const killGroup = (directories: readonly string[]): void =>
+  writeWhereThere(directories, 'cgroup.kill', '1')
+
+/** How many processes the out-of-memory killer took in this cgroup since it was made. */
+export const oomKills = (directories: readonly string[]): number =>
+  [...present(directories, 'memory.oom_control'), ...present(directories, 'memory.events')]
+    .map((text) => Number(/^oom_kill (\d+)$/m.exec(text)?.[1] ?? 0))
+    .reduce((total, kills) => total + kills, 0)
+

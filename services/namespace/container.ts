@@ -1,0 +1,108 @@
+import { existsSync, writeFileSync } from 'node:fs'
+import { Failure } from '../../shared/failure.ts'
+import type { ProcessState } from '../../shared/contracts/operations.ts'
+import type { Recorder } from '../../shared/recorder.ts'
+import type { Context } from '../../shared/service.ts'
+import {
+  type BundlePaths,
+  type ContainerPlan,
+  type LabInput,
+  type NamespaceInput,
+  readSpec,
+  writeContainerBundle,
+} from './bundle.ts'
+import { oomKills } from './cgroup-state.ts'
+import { reportExit } from './exit-status.ts'
+import type { NamespaceHost } from './host.ts'
+import { hostNameservers } from './host-files.ts'
+import { forgetRun, launch, release } from './launch.ts'
+import { monitorOf } from './monitor.ts'
+import { containerPlan } from './plan.ts'
+import { type Init, isAlive, readInit } from './process-identity.ts'
+import { removeContainer } from './removal.ts'
+import { stateOf } from './state.ts'
+
+/** The step's input as a plan's: it joins the network namespace that was made for it. */
+export const planOf = ({ start: _, networkNamespace, ...spec }: NamespaceInput): ContainerPlan => ({
+  ...spec,
+  network: networkNamespace === null ? { kind: 'host' } : { kind: 'join', path: networkNamespace },
+})
+
+/** The lab's input as a plan's: an empty network namespace of its own, to be furnished later. */
+export const labPlanOf = ({ dns, dnsSearch, ...spec }: LabInput): ContainerPlan => ({
+  ...spec,
+  network: { kind: 'own' },
+  address: null,
+  nameservers: dns.length > 0 ? dns : hostNameservers(),
+  search: dnsSearch,
+})
+
+const make = async (host: NamespaceHost, record: Recorder, spec: ContainerPlan): Promise<Init> => {
+  const { id, process, cgroupDirectories } = spec
+  const paths = host.paths(id)
+  const plan = containerPlan(spec, paths, host.cgroupMounts)
+  const kills = oomKills(cgroupDirectories)
+  await record.call(`mkdir -p ${paths.directory}`, () => {
+    writeContainerBundle(paths, spec, plan)
+    // The counter is the cgroup's, which outlives a run.
+    if (kills > 0) writeFileSync(paths.oomBaseline, String(kills), { mode: 0o600 })
+  })
+  const { terminal, stdin } = process
+  return launch(host.monitor, record, {
+    request: { id, paths, exitDirectory: host.names.exits, terminal, stdin },
+    plan,
+    where: `container ${id}`,
+  })
+}
+
+/** A container that is whole: its init lives under its monitor, or has run and ended. */
+const wholeInit = (paths: BundlePaths): Init | undefined => {
+  const init = readInit(paths.pid)
+  if (!init || !readSpec(paths)) return undefined
+  return (isAlive(init) && monitorOf(paths) !== undefined) || existsSync(paths.started) ? init : undefined
+}
+
+/**
+ * The container's init, waiting or already started: the same one however often it is asked for. What
+ * an interrupted launch left is removed first, and so is what this one leaves when it fails.
+ */
+export const ensureInit = async (host: NamespaceHost, record: Recorder, spec: ContainerPlan): Promise<Init> => {
+  const paths = host.paths(spec.id)
+  const remove = () => removeContainer(host, record, { id: spec.id, directories: spec.cgroupDirectories })
+  const whole = wholeInit(paths)
+  if (whole) return whole
+  if (existsSync(paths.directory)) await remove()
+  try {
+    return await make(host, record, spec)
+  } catch (error) {
+    await remove()
+    throw error
+  }
+}
+
+/** Runs the waiting command; one that has been started already is left alone. */
+export const startOnce = async (host: NamespaceHost, record: Recorder, id: string): Promise<void> => {
+  const paths = host.paths(id)
+  if (existsSync(paths.started) && stateOf(host, id).status !== 'created') return
+  await release(record, paths)
+}
+
+const runAgain = async (host: NamespaceHost, context: Context, id: string): Promise<void> => {
+  const paths = host.paths(id)
+  const spec = readSpec(paths)
+  if (!spec) throw new Failure('not_found', `cannot start container ${id}: it does not exist on this host`)
+  // What is about to be forgotten must stand in the log first.
+  await reportExit(host, id, context)
+  forgetRun(paths, host.exitFile(id))
+  await make(host, context.record, spec)
+  await release(context.record, paths)
+}
+
+/** Runs init's command when it waits, or makes a new init in the same resources when it has ended. */
+export const startContainer = async (host: NamespaceHost, context: Context, id: string): Promise<ProcessState> => {
+  const { status } = stateOf(host, id)
+  if (status === 'absent') throw new Failure('not_found', `cannot start container ${id}: it does not exist on this host`)
+  if (status === 'created') await release(context.record, host.paths(id))
+  if (status === 'stopped') await runAgain(host, context, id)
+  return stateOf(host, id)
+}

@@ -1,0 +1,94 @@
+import { randomBytes } from 'node:crypto'
+import { join } from 'node:path'
+import type { z } from 'zod'
+import type { processExec } from '../../shared/contracts/operations.ts'
+import { Failure } from '../../shared/failure.ts'
+import type { Recorder } from '../../shared/recorder.ts'
+import { waitFor } from './bounded-wait.ts'
+import { type BundlePaths, bundlePaths, readIfThere, readSpec, removeBundle, writeExecBundle } from './bundle.ts'
+import { commandOf, mergeEnvironment } from './command.ts'
+import type { NamespaceHost } from './host.ts'
+import { launch, release } from './launch.ts'
+import { endLaunchers, launchersOf, monitorOf } from './monitor.ts'
+import { execPlan } from './plan.ts'
+import { isAlive, readInit } from './process-identity.ts'
+import { stateOf } from './state.ts'
+
+type ExecInput = z.output<typeof processExec.input>
+
+const execIdPattern = /^[a-f0-9]{16}$/
+
+const execPaths = (host: NamespaceHost, id: string, execId: string): BundlePaths => {
+  const paths = bundlePaths(host.paths(id).exec(execId))
+  if (execIdPattern.test(execId) && readIfThere(paths.plan) !== undefined) return paths
+  throw new Failure('not_found', `cannot find exec ${execId} in container ${id}`)
+}
+
+const discard = async (paths: BundlePaths): Promise<void> => {
+  await endLaunchers(launchersOf(paths), paths, 0)
+  await removeBundle(paths)
+}
+
+/** Makes one more process in a running container; it waits until `startExec`, so that a client can attach first. */
+export const makeExec = async (host: NamespaceHost, record: Recorder, input: ExecInput) => {
+  const { id, terminal, stdin } = input
+  const state = stateOf(host, id)
+  const spec = readSpec(host.paths(id))
+  if (!spec || state.pid === undefined) {
+    throw new Failure('not_found', `cannot exec in container ${id}: it does not exist on this host`)
+  }
+  if (state.status !== 'running') throw new Failure('conflict', `cannot exec in container ${id}: it is ${state.status}`)
+  const execId = randomBytes(8).toString('hex')
+  const paths = bundlePaths(host.paths(id).exec(execId))
+  const own = commandOf(spec, spec.imageConfig)
+  const command = {
+    args: input.args,
+    env: mergeEnvironment(own.env, terminal ? ['TERM=xterm'] : [], input.env),
+    cwd: input.cwd || own.cwd,
+    user: input.user || own.user,
+  }
+  const plan = execPlan({ ...command, pid: state.pid, terminal }, spec, paths)
+  try {
+    writeExecBundle(paths, plan)
+    await launch(host.monitor, record, {
+      request: { id: execId, paths, exitDirectory: paths.directory, terminal, stdin },
+      plan,
+      where: `container ${id}`,
+    })
+  } catch (error) {
+    await discard(paths)
+    throw error
+  }
+  return { execId, attachSocket: paths.attach, bundle: paths.directory }
+}
+
+/** Runs the waiting process's command. */
+export const startExec = async (host: NamespaceHost, record: Recorder, id: string, execId: string) => {
+  const paths = execPaths(host, id, execId)
+  const init = readInit(paths.pid)
+  if (!init || !(await release(record, paths))) {
+    throw new Failure('conflict', `cannot start exec ${execId} in container ${id}: it does not wait`)
+  }
+  return { pid: init.pid }
+}
+
+const unknownStatus = 255
+
+const statusOf = (paths: BundlePaths, execId: string): number | undefined => {
+  const supervised = monitorOf(paths) !== undefined
+  const text = readIfThere(join(paths.directory, execId))?.trim()
+  if (text && /^\d+$/.test(text)) return Number(text)
+  const init = readInit(paths.pid)
+  return supervised || (init && isAlive(init)) ? undefined : unknownStatus
+}
+
+/** Waits for an exec's end, and removes its bundle then; null when it has not ended in time. */
+export const waitExec = async (host: NamespaceHost, id: string, execId: string, timeoutMs: number) => {
+  const paths = execPaths(host, id, execId)
+  const exitCode = await waitFor(() => statusOf(paths, execId), timeoutMs)
+  if (exitCode === undefined) return { exitCode: null }
+  const monitor = monitorOf(paths)
+  if (monitor !== undefined) await endLaunchers([monitor], paths)
+  await removeBundle(paths)
+  return { exitCode }
+}

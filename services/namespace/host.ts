@@ -1,0 +1,51 @@
+import { accessSync, closeSync, constants, mkdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { type Config } from '../../shared/config.ts'
+import { Failure } from '../../shared/failure.ts'
+import type { Mount } from '../../shared/mount-table.ts'
+import type { Names } from '../../shared/names.ts'
+import { systemPath } from '../../shared/recorder.ts'
+import { type BundlePaths, bundlePaths } from './bundle.ts'
+import { readCgroupMounts } from './cgroup-mounts.ts'
+import type { MonitorHost } from './monitor.ts'
+import { ensureMonitorCgroups } from './monitor-cgroup.ts'
+import { openSealedProgram } from './native-program.ts'
+
+/** What the service keeps of its host in memory; all of it found out again at the next start. */
+export interface NamespaceHost {
+  names: Names
+  paths: (id: string) => BundlePaths
+  exitFile: (id: string) => string
+  monitor: MonitorHost
+  cgroupMounts: readonly Mount[]
+}
+
+const programOnPath = (name: string): string => {
+  for (const directory of systemPath.split(':')) {
+    const file = join(directory, name)
+    try {
+      accessSync(file, constants.X_OK)
+      return file
+    } catch {
+      // Not there: the next directory.
+    }
+  }
+  throw new Failure('host_unfit', `cannot supervise containers: ${name} is not installed; run "make setup"`)
+}
+
+/** Readies the host for containers: directories, the monitors' cgroups, a sealed native program. */
+export const prepareHost = async ({ names }: Config): Promise<NamespaceHost> => {
+  for (const directory of [names.bundles, names.exits]) mkdirSync(directory, { recursive: true, mode: 0o700 })
+  const conmon = programOnPath('conmon')
+  const cgroups = ensureMonitorCgroups(names)
+  return {
+    names,
+    paths: (id) => bundlePaths(names.bundle(id)),
+    exitFile: (id) => join(names.exits, id),
+    monitor: { conmon, cgroups, program: await openSealedProgram() },
+    cgroupMounts: readCgroupMounts(),
+  }
+}
+
+/** Lets the sealed program go; containers keep theirs. */
+export const closeHost = ({ monitor }: NamespaceHost): void => closeSync(monitor.program)

@@ -1,0 +1,40 @@
+import { readdirSync } from 'node:fs'
+import { join, relative, sep } from 'node:path'
+import type { Leak } from '../../shared/contracts/operations.ts'
+import { Failure } from '../../shared/failure.ts'
+import type { NamespaceHost } from './host.ts'
+import { monitorPids, removeMonitorCgroups } from './monitor-cgroup.ts'
+import { commandLine } from './process-identity.ts'
+
+const containerOf = (bundles: string, bundle: string): string | null => {
+  const [id] = relative(bundles, bundle).split(sep)
+  return id && id !== '..' ? id : null
+}
+
+const monitors = ({ names }: NamespaceHost): Leak[] =>
+  monitorPids(names).flatMap((pid) => {
+    const line = commandLine(pid)
+    const bundle = line?.[line.indexOf('--bundle') + 1]
+    if (!line || !bundle) return []
+    return [{ kind: 'monitor', name: `process ${pid}`, container: containerOf(names.bundles, bundle) }]
+  })
+
+/** Every bundle, exit file and monitor of the stack. */
+export const inventory = (host: NamespaceHost): Leak[] => {
+  const { bundles, exits } = host.names
+  return [
+    ...readdirSync(bundles).map((id) => ({ kind: 'bundle', name: join(bundles, id), container: id })),
+    ...readdirSync(exits).map((id) => ({ kind: 'exit file', name: join(exits, id), container: id })),
+    ...monitors(host),
+  ]
+}
+
+/** Removes the monitors' cgroups. Throws `Failure` (`busy`) while a container has a bundle or a monitor. */
+export const releaseHost = (host: NamespaceHost): string[] => {
+  const used = inventory(host)
+  if (used.length > 0) {
+    const containers = [...new Set(used.map(({ container, name }) => container ?? name))]
+    throw new Failure('busy', `cannot release the namespace service: in use by ${containers.join(', ')}`, { details: { containers } })
+  }
+  return removeMonitorCgroups(host.names)
+}

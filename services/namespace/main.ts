@@ -1,0 +1,4 @@
+import { serve } from '../../shared/service.ts'
+import { namespaceService } from './service.ts'
+
+await serve(namespaceService)

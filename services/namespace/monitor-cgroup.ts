@@ -1,0 +1,61 @@
+import { mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { Failure, errnoOf, reasonOf } from '../../shared/failure.ts'
+import type { Names } from '../../shared/names.ts'
+import { readIfThere } from './bundle.ts'
+import { readCgroupMounts } from './cgroup-mounts.ts'
+
+/** Where monitors live, in each hierarchy: never in a service's own cgroup, or they would be stopped with it. */
+export const monitorDirectories = ({ monitorCgroup }: Names): string[] => [
+  ...new Set(
+    readCgroupMounts()
+      .filter(({ root }) => root === '/')
+      .map(({ mountPoint }) => join(mountPoint, monitorCgroup)),
+  ),
+]
+
+/** A new v1 cpuset is empty, and nothing may join it until it has processors and memory nodes. */
+const fillCpuset = (directory: string): void => {
+  for (const file of ['cpuset.cpus', 'cpuset.mems']) {
+    const own = readIfThere(join(directory, file))
+    if (own === undefined || own.trim() !== '') continue
+    writeFileSync(join(directory, file), readFileSync(join(dirname(directory), file)))
+  }
+}
+
+/** Makes what is missing of them; the cgroup service mostly has. Throws `Failure` (`host_unfit`). */
+export const ensureMonitorCgroups = (names: Names): string[] => {
+  const directories = monitorDirectories(names)
+  for (const directory of directories) {
+    try {
+      mkdirSync(directory, { recursive: true })
+      fillCpuset(dirname(directory))
+      fillCpuset(directory)
+    } catch (error) {
+      throw new Failure('host_unfit', `cannot make the monitors' cgroup ${directory}: ${reasonOf(error)}`, { cause: error })
+    }
+  }
+  return directories
+}
+
+/** Pids of every process there, in whichever hierarchy. */
+export const monitorPids = (names: Names): number[] => [
+  ...new Set(
+    monitorDirectories(names)
+      .flatMap((directory) => (readIfThere(join(directory, 'cgroup.procs')) ?? '').split('\n'))
+      .filter(Boolean)
+      .map(Number),
+  ),
+]
+
+/** Removes them; answers those that were there. A parent stays while containers or the cgroup service use it. */
+export const removeMonitorCgroups = (names: Names): string[] =>
+  monitorDirectories(names).filter((directory) => {
+    try {
+      rmdirSync(directory)
+      return true
+    } catch (error) {
+      if (errnoOf(error) === 'ENOENT') return false
+      throw new Failure('busy', `cannot remove cgroup ${directory}: ${reasonOf(error)}`, { cause: error })
+    }
+  })

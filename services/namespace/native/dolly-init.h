@@ -1,0 +1,138 @@
+/* Enacts the plan of a container: shared declarations. */
+#ifndef DOLLY_INIT_H
+#define DOLLY_INIT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+enum {
+	MAX_PLAN_BYTES = 4 << 20,
+	MAX_OPERATIONS = 512,
+	MAX_STRINGS = 1 << 16,
+	MAX_SLOTS = 64,
+	DETAIL_BYTES = 256,
+	PATH_BYTES = 4096,
+};
+
+enum { EXIT_USAGE = 125, EXIT_NOT_EXECUTABLE = 126, EXIT_NOT_FOUND = 127 };
+
+struct operation;
+
+/* What an operation works on; outlives clone, so parent and child each have their own copy. */
+struct context {
+	int slots[MAX_SLOTS];
+	int console;      /* connected to conmon's console socket, or -1 */
+	int ready;        /* the child's end of the pipe on which it says that it waits */
+	int report;
+	pid_t child;      /* as clone answered it */
+	bool drop;        /* give up every capability when the user is not root */
+	char **environment;
+	char program[PATH_BYTES];
+	struct shared *shared;
+};
+
+struct outcome {
+	int32_t error;
+	int32_t done;
+	int64_t nanoseconds;
+};
+
+/* Written by both processes; the parent reads it after the child has spoken or died. */
+struct shared {
+	struct outcome outcomes[MAX_OPERATIONS];
+	char detail[DETAIL_BYTES];
+};
+
+/* Answers 0 or an errno. */
+typedef int (*enact_fn)(struct context *context, char **args, size_t count);
+
+struct operation {
+	const char *name;
+	size_t least;
+	size_t most;
+	enact_fn enact;
+};
+
+struct step {
+	const struct operation *operation;
+	char **args; /* followed by NULL, as execve wants it */
+	size_t count;
+};
+
+struct plan {
+	struct step steps[MAX_OPERATIONS];
+	size_t count;
+	size_t clone; /* index of the operation after which the child goes on alone */
+};
+
+extern struct plan plan;
+
+const struct operation *operation_named(const char *name);
+int plan_read(const char *path, int directory, char *problem, size_t size);
+
+int create_container(const char *bundle, const char *pid_file, const char *console_socket);
+int attach_terminal(const char *socket_path);
+int seal_self(char **argv);
+
+int64_t now_ns(void);
+int write_all(int fd, const void *data, size_t size);
+int connect_unix(const char *path, int type);
+int number(const char *text, uint64_t most, uint64_t *value);
+int slot_of(const struct context *context, const char *text, int *fd);
+void say(struct context *context, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* Opens a path of the container's root without leaving it or following magic links. */
+enum target_kind { TARGET_EXISTING, TARGET_DIRECTORY, TARGET_FILE };
+int open_in_root(const char *path, uint64_t flags, uint64_t resolve);
+int open_target(const char *path, enum target_kind kind, bool plain);
+int attributes_of(const char *text, uint64_t *set, uint64_t *clear);
+int bind_tree(int tree, int target, uint64_t set, uint64_t clear);
+
+int enact_open(struct context *, char **, size_t);
+int enact_fifo(struct context *, char **, size_t);
+int enact_write(struct context *, char **, size_t);
+int enact_proc_write(struct context *, char **, size_t);
+int enact_join(struct context *, char **, size_t);
+int enact_unshare(struct context *, char **, size_t);
+int enact_clone(struct context *, char **, size_t);
+int enact_session(struct context *, char **, size_t);
+int enact_keyring(struct context *, char **, size_t);
+int enact_hostname(struct context *, char **, size_t);
+int enact_domainname(struct context *, char **, size_t);
+int enact_rlimit(struct context *, char **, size_t);
+int enact_umask(struct context *, char **, size_t);
+int enact_mkdir(struct context *, char **, size_t);
+int enact_directory(struct context *, char **, size_t);
+int enact_mknod(struct context *, char **, size_t);
+int enact_symlink(struct context *, char **, size_t);
+
+int enact_propagation(struct context *, char **, size_t);
+int enact_tree(struct context *, char **, size_t);
+int enact_bind(struct context *, char **, size_t);
+int enact_mount(struct context *, char **, size_t);
+int enact_remount(struct context *, char **, size_t);
+int enact_pivot(struct context *, char **, size_t);
+int enact_mask_source(struct context *, char **, size_t);
+int enact_mask(struct context *, char **, size_t);
+int enact_readonly(struct context *, char **, size_t);
+int enact_detach(struct context *, char **, size_t);
+
+int enact_console(struct context *, char **, size_t);
+int enact_user(struct context *, char **, size_t);
+int enact_bounding(struct context *, char **, size_t);
+int enact_capabilities(struct context *, char **, size_t);
+int enact_no_new_privileges(struct context *, char **, size_t);
+int enact_seccomp(struct context *, char **, size_t);
+
+int enact_env(struct context *, char **, size_t);
+int enact_cwd(struct context *, char **, size_t);
+int enact_cloexec(struct context *, char **, size_t);
+int enact_resolve(struct context *, char **, size_t);
+int enact_wait(struct context *, char **, size_t);
+int enact_exec(struct context *, char **, size_t);
+
+void set_home(struct context *context, const char *home);
+
+#endif

@@ -1,0 +1,68 @@
+import { existsSync, readdirSync, rmSync } from 'node:fs'
+import { type BundlePaths, bundlePaths, readIfThere, readSpec, removeBundle } from './bundle.ts'
+import { Failure } from '../../shared/failure.ts'
+import type { Recorder } from '../../shared/recorder.ts'
+import { waitFor } from './bounded-wait.ts'
+import { killGroup, thaw } from './cgroup-state.ts'
+import { exitOf } from './exit-status.ts'
+import type { NamespaceHost } from './host.ts'
+import { endLaunchers, launchersOf, monitorOf } from './monitor.ts'
+import { type Init, isAlive, readInit, signalProcess } from './process-identity.ts'
+
+/** A process in uninterruptible sleep dies when its disk answers. */
+const deathLimitMs = 10_000
+
+/** Kills init and with it its pid namespace; answers when it is dead. Nothing there is success. */
+export const killInit = async (
+  record: Recorder,
+  init: Init | undefined,
+  directories: readonly string[],
+): Promise<void> => {
+  thaw(directories)
+  if (init && isAlive(init)) {
+    await record.call(`kill -KILL ${init.pid}`, () => signalProcess(init, 'SIGKILL'))
+  }
+  killGroup(directories)
+  if (!init || (await waitFor(() => (isAlive(init) ? undefined : true), deathLimitMs))) return
+  throw new Failure('busy', `cannot kill process ${init.pid}: it still runs after ${deathLimitMs} ms`)
+}
+
+const endLaunchersOf = async (paths: BundlePaths): Promise<void> => {
+  const monitor = monitorOf(paths)
+  // Without a pid file the launch was interrupted early: whoever names this bundle belongs to it.
+  if (monitor === undefined && readIfThere(paths.monitorPid)?.trim() && readInit(paths.pid)) return
+  await (monitor === undefined
+    ? endLaunchers(launchersOf(paths), paths, 0)
+    : endLaunchers([monitor], paths))
+}
+
+const execBundles = (paths: BundlePaths): BundlePaths[] =>
+  existsSync(paths.execs) ? readdirSync(paths.execs).map((execId) => bundlePaths(paths.exec(execId))) : []
+
+/**
+ * Ends every process of the container and removes its bundle; nothing there is success. `directories`
+ * are the container's cgroups as the caller knows them, for a bundle that was never finished.
+ */
+export const removeContainer = async (
+  host: NamespaceHost,
+  record: Recorder,
+  { id, directories }: { id: string; directories: readonly string[] },
+): Promise<void> => {
+  const paths = host.paths(id)
+  if (existsSync(paths.directory)) {
+    const known = readSpec(paths)?.cgroupDirectories ?? []
+    await killInit(record, readInit(paths.pid), [...new Set([...known, ...directories])])
+    for (const bundle of [...execBundles(paths), paths]) await endLaunchersOf(bundle)
+    await record.call(`rm -r ${paths.directory}`, () => removeBundle(paths))
+  }
+  rmSync(host.exitFile(id), { force: true })
+}
+
+/** Ends every process of the container and keeps its bundle and log; answers when the exit is known. */
+export const endContainer = async (host: NamespaceHost, record: Recorder, id: string): Promise<void> => {
+  const paths = host.paths(id)
+  const init = readInit(paths.pid)
+  if (!init) return
+  await killInit(record, init, readSpec(paths)?.cgroupDirectories ?? [])
+  await waitFor(() => exitOf(host, id), deathLimitMs)
+}

@@ -1,0 +1,78 @@
+import type { Process } from '../../shared/contracts/oci.ts'
+import { Failure } from '../../shared/failure.ts'
+import { capabilityMask } from './capability-set.ts'
+import type { Operation } from './operation.ts'
+
+/** Files and directories of the kernel's that a container may not see, as in Podman. */
+export const masked = {
+  directories: ['/proc/acpi', '/proc/asound', '/proc/scsi', '/sys/firmware', '/sys/devices/virtual/powercap'],
+  files: [
+    ...['/proc/interrupts', '/proc/kcore', '/proc/keys', '/proc/latency_stats', '/proc/sched_debug'],
+    ...['/proc/timer_list', '/proc/timer_stats'],
+  ],
+} as const
+
+/** Those that it may see but not change. */
+export const readonlyPaths = ['/proc/bus', '/proc/fs', '/proc/irq', '/proc/sys', '/proc/sysrq-trigger'] as const
+
+/** Covers with an inode of the container's own: one of the host's, as /dev/null, could be swapped (CVE-2025-31133). */
+export const covers = (slot: string): Operation[] => [
+  ['mask-source', slot, '/dev/shm'],
+  ...[...masked.directories, ...masked.files].map((path): Operation => ['mask', slot, path]),
+  ['detach', '/dev/shm'],
+  ...readonlyPaths.map((path): Operation => ['readonly', path]),
+]
+
+const ipcSysctls = new Set(
+  ['msgmax', 'msgmnb', 'msgmni', 'sem', 'shmall', 'shmmax', 'shmmni', 'shm_rmid_forced'].map(
+    (name) => `kernel.${name}`,
+  ),
+)
+
+/**
+ * Writes to `/proc/sys`, only for settings that belong to a namespace of the container's own.
+ * Throws `Failure` (`not_permitted`) for any other.
+ */
+export const sysctlWrites = (
+  sysctls: Readonly<Record<string, string>>,
+  { ownNetwork }: { ownNetwork: boolean },
+): Operation[] => {
+  // Lets `ping` work without NET_RAW.
+  const all = { ...(ownNetwork ? { 'net.ipv4.ping_group_range': '0 2147483647' } : {}), ...sysctls }
+  return Object.entries(all).map(([key, value]): Operation => {
+    const permitted = ipcSysctls.has(key) || key.startsWith('fs.mqueue.') || (ownNetwork && key.startsWith('net.'))
+    if (!permitted || !/^[\w.\-/]+$/.test(key) || key.split(/[./]/).some((part) => part === '')) {
+      throw new Failure('not_permitted', `cannot set sysctl ${key}: it does not belong to a namespace of the container`)
+    }
+    // As in sysctl(8): the first separator tells which of "." and "/" parts the path.
+    const parts = key.split('.').map((part) => part.replaceAll('/', '.'))
+    return ['proc-write', `/proc/sys/${parts.join('/')}`, value]
+  })
+}
+
+const limit = (value: number): string => (value < 0 ? 'unlimited' : String(value))
+
+export const rlimits = (limits: Process['rlimits']): Operation[] =>
+  limits.map(({ type, soft, hard }): Operation => [
+    'rlimit',
+    type.replace(/^RLIMIT_/i, '').toLowerCase(),
+    limit(soft),
+    limit(hard),
+  ])
+
+/**
+ * From root of the host to the container's user. The bounding set is narrowed while SETPCAP is still
+ * held, and a user other than root keeps no capability, as in Docker.
+ */
+export const identity = (
+  user: string,
+  { capabilities, noNewPrivileges }: Pick<Process, 'capabilities' | 'noNewPrivileges'>,
+): Operation[] => {
+  const mask = capabilityMask(capabilities)
+  return [
+    ['bounding', mask],
+    ['user', user, 'drop'],
+    ...(noNewPrivileges ? [['no-new-privileges'] as const] : []),
+    ['capabilities', mask, mask, '0', '0'],
+  ]
+}

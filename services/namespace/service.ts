@@ -1,0 +1,102 @@
+import { z } from 'zod'
+import type { Config } from '../../shared/config.ts'
+import { ContainerId } from '../../shared/contracts/identity.ts'
+import {
+  execStart,
+  execWait,
+  objects,
+  processExec,
+  processKill,
+  processState,
+  processStop,
+  release,
+} from '../../shared/contracts/operations.ts'
+import { labNamespace, labStart, namespace } from '../../shared/contracts/steps.ts'
+import { Failure } from '../../shared/failure.ts'
+import { type Context, type Endpoint, type HostServiceDefinition, endpoint } from '../../shared/service.ts'
+import { type LabInput, type NamespaceInput } from './bundle.ts'
+import { ensureInit, labPlanOf, planOf, startContainer, startOnce } from './container.ts'
+import { makeExec, startExec, waitExec } from './exec.ts'
+import { markReported } from './exit-status.ts'
+import { watchExits } from './exits.ts'
+import { type NamespaceHost, prepareHost } from './host.ts'
+import { inventory, releaseHost } from './inventory.ts'
+import { endContainer, removeContainer } from './removal.ts'
+import { stateOf } from './state.ts'
+import { killContainer, stopContainer } from './stop.ts'
+
+/** The two steps end in the same `undo`, which needs no more than they share. */
+const UndoInput = namespace.input.pick({ id: true, cgroupDirectories: true })
+/** One verb for the quick `start` and for the lab's last step. */
+const StartInput = z.object({ id: ContainerId, start: z.boolean().default(true) })
+type StartInput = z.output<typeof StartInput>
+
+const steps = (host: () => NamespaceHost): Endpoint[] => [
+  {
+    verb: namespace.doVerb,
+    input: namespace.input,
+    handle: async (input: NamespaceInput, { record }: Context) => {
+      const { pid, startedAt } = await ensureInit(host(), record, planOf(input))
+      if (input.start) await startOnce(host(), record, input.id)
+      return { pid, startedAt }
+    },
+  },
+  {
+    verb: labNamespace.doVerb,
+    input: labNamespace.input,
+    handle: async (input: LabInput, { record }: Context) => {
+      const { pid, startedAt } = await ensureInit(host(), record, labPlanOf(input))
+      return { pid, startedAt }
+    },
+  },
+  {
+    verb: namespace.undoVerb,
+    input: UndoInput,
+    handle: ({ id, cgroupDirectories }: z.output<typeof UndoInput>, { record }: Context) =>
+      removeContainer(host(), record, { id, directories: cgroupDirectories }),
+  },
+  {
+    verb: labStart.doVerb,
+    input: StartInput,
+    handle: async ({ id, start }: StartInput, context: Context) =>
+      start ? startContainer(host(), context, id) : stateOf(host(), id),
+  },
+  {
+    verb: labStart.undoVerb,
+    input: StartInput,
+    handle: async ({ id }: StartInput, { record }: Context) => {
+      // Compensation, not an exit that anyone waits to hear of.
+      markReported(host(), id)
+      await endContainer(host(), record, id)
+    },
+  },
+]
+
+const operations = (host: () => NamespaceHost): Endpoint[] => [
+  { ...endpoint(processState, async ({ id }) => stateOf(host(), id)), concurrent: true },
+  { ...endpoint(processKill, (input, { record }) => killContainer(host(), record, input)), concurrent: true },
+  { ...endpoint(processStop, (input, { record }) => stopContainer(host(), record, input)), concurrent: true },
+  { ...endpoint(processExec, (input, { record }) => makeExec(host(), record, input)), concurrent: true },
+  endpoint(execStart, ({ id, execId }, { record }) => startExec(host(), record, id, execId)),
+  { ...endpoint(execWait, ({ id, execId, timeoutMs }) => waitExec(host(), id, execId, timeoutMs)), concurrent: true },
+  endpoint(objects.namespace, async () => ({ objects: inventory(host()) })),
+  endpoint(release.namespace, async () => ({ released: releaseHost(host()) })),
+]
+
+/** Owns a container's processes: its namespaces, its root, its init, and what is executed in it. */
+export const namespaceService = (config: Config): HostServiceDefinition => {
+  let prepared: NamespaceHost | undefined
+  const host = (): NamespaceHost => {
+    if (!prepared) throw new Failure('unavailable', 'the namespace service has not readied its host yet')
+    return prepared
+  }
+  return {
+    name: 'namespace',
+    description: 'Builds the namespaces of a container and runs its processes',
+    endpoints: [...steps(host), ...operations(host)],
+    prepare: async () => {
+      prepared = await prepareHost(config)
+    },
+    watch: (context, signal) => watchExits(host(), context, signal),
+  }
+}

@@ -1,0 +1,72 @@
+import { join } from 'node:path'
+import type { Config } from '../../shared/config.ts'
+import { networkInfo, objects, release } from '../../shared/contracts/operations.ts'
+import { labNetwork, network } from '../../shared/contracts/steps.ts'
+import { Failure } from '../../shared/failure.ts'
+import { type HostServiceDefinition, endpoint, stepEndpoints } from '../../shared/service.ts'
+import { createAddressLeases } from './addresses.ts'
+import { createEndpoints } from './endpoint.ts'
+import { createIpCoprocess } from './ip-batch.ts'
+import { createLabEndpoints } from './lab.ts'
+import { createLinkRemover } from './link-remover.ts'
+import { createSpareNamespaces } from './spare-namespaces.ts'
+import { prepareStack, releaseStack } from './stack-network.ts'
+import { stackObjects } from './stack-objects.ts'
+import { type Subnet, gatewayOf, subnetText } from './subnet.ts'
+import { requireTools } from './tools.ts'
+
+/** Connects containers: a bridge of the stack's own, and per container a named namespace with a configured `eth0`. */
+export const networkService = (config: Config): HostServiceDefinition => {
+  const leases = createAddressLeases(join(config.names.networkState, 'addresses'))
+  const [host, spares, remover] = [createIpCoprocess(), createSpareNamespaces(), createLinkRemover()]
+  let prepared: Subnet | undefined
+  const subnet = (): Subnet => {
+    if (!prepared)
+      throw new Failure(
+        'unavailable',
+        `the network of ${config.root} is released; start the stack with "dolly up"`,
+      )
+    return prepared
+  }
+  const parts = { config, subnet, leases, host, spares, remover }
+  const endpoints = createEndpoints(parts)
+  const lab = createLabEndpoints(parts)
+  const pools = [leases, lab.leases]
+
+  return {
+    name: 'network',
+    description: 'Bridge, address leases, network namespaces and veth pairs',
+    prepare: async ({ record, log }) => {
+      requireTools()
+      prepared = await prepareStack(record, log, config, leases)
+      spares.fill()
+      remover.ready()
+    },
+    endpoints: [
+      ...stepEndpoints(network, {
+        do: (input, { record }) => endpoints.do(input, record),
+        undo: ({ id }, { record }) => endpoints.undo(id, record),
+      }),
+      ...stepEndpoints(labNetwork, {
+        do: (input, { record }) => lab.do(input, record),
+        undo: ({ id }, { record }) => lab.undo(id, record),
+      }),
+      endpoint(networkInfo, async () => ({
+        bridge: config.names.bridge,
+        subnet: subnetText(subnet()),
+        gateway: gatewayOf(subnet()),
+      })),
+      endpoint(objects.network, async (_, { record }) => ({
+        objects: await stackObjects(record, config, pools),
+      })),
+      endpoint(release.network, async (_, { record }) => {
+        const released = await releaseStack(record, config, pools, remover)
+        prepared = undefined
+        spares.drain()
+        remover.end()
+        host.end()
+        return { released }
+      }),
+    ],
+  }
+}

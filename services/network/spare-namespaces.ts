@@ -1,0 +1,76 @@
+import { Failure } from '../../shared/failure.ts'
+import { type IpBatch, startIpBatch } from './ip-batch.ts'
+
+/** A network namespace without a name, with loopback up, held by the `ip -batch -` that configures it. */
+export interface SpareNamespace {
+  batch: IpBatch
+  /** Names the namespace for `ip netns attach NAME PID` and `netns PID`. */
+  pid: number
+}
+
+const make = async (): Promise<SpareNamespace> => {
+  const batch = startIpBatch(['unshare', '--net'])
+  // The answer proves that unshare has made way for ip: before, the pid still stands for the host's namespace.
+  const failure = await batch.send('link set dev lo up')
+  if (failure || batch.pid === undefined) {
+    batch.end()
+    throw new Failure(
+      'host_unfit',
+      `cannot make a network namespace: ${failure?.message ?? 'unshare did not start'}`,
+    )
+  }
+  return { batch, pid: batch.pid }
+}
+
+/**
+ * A few network namespaces made ahead of need: a container names one instead of waiting for a process.
+ * Nothing of it can leak: a spare has no name and dies with its process, which dies with this program.
+ */
+export const createSpareNamespaces = (size = 4) => {
+  const spares: SpareNamespace[] = []
+  let [making, open] = [0, true]
+
+  const refill = (): void => {
+    while (open && spares.length + making < size) {
+      making++
+      const settled = () => void making--
+      make().then(
+        (spare) => {
+          settled()
+          if (open) spares.push(spare)
+          else spare.batch.end()
+        },
+        // The next take meets the same obstacle and reports it.
+        settled,
+      )
+    }
+  }
+
+  return {
+    /** Begins to make spares, after `drain` too. */
+    fill: (): void => {
+      open = true
+      refill()
+    },
+    /** Runs `use` with a spare of its own; the namespace lives on only if `use` gave it a name. */
+    with: async <T>(use: (spare: SpareNamespace) => Promise<T>): Promise<T> => {
+      let spare = spares.shift()
+      while (spare && !spare.batch.isUsable()) spare = spares.shift()
+      spare ??= await make()
+      try {
+        return await use(spare)
+      } finally {
+        spare.batch.end()
+        // Starting a process holds this thread up for a millisecond: not before the answer is on its way.
+        setTimeout(refill, 2).unref()
+      }
+    },
+    /** Lets all spares go. */
+    drain: (): void => {
+      open = false
+      for (const { batch } of spares.splice(0)) batch.end()
+    },
+  }
+}
+
+export type SpareNamespaces = ReturnType<typeof createSpareNamespaces>

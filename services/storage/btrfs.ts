@@ -1,0 +1,81 @@
+import { stat } from 'node:fs/promises'
+import { Failure, errnoOf, reasonOf } from '../../shared/failure.ts'
+import type { Recorder } from '../../shared/recorder.ts'
+
+/** `statfs` type of btrfs. */
+export const btrfsMagic = 0x9123683e
+
+/** The inode number that the root directory of every subvolume has. */
+const subvolumeInode = 256
+
+/** What a path is to the file system; a plain directory where a subvolume should be is the work of neither us nor btrfs. */
+export const subvolumeState = async (path: string): Promise<'absent' | 'subvolume' | 'other'> => {
+  try {
+    const { ino } = await stat(path)
+    return ino === subvolumeInode ? 'subvolume' : 'other'
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT') return 'absent'
+    throw new Failure('system', `cannot look at ${path}: ${reasonOf(error)}`, { cause: error })
+  }
+}
+
+/** Makes a writable snapshot. `to` must be absent: btrfs would make the snapshot inside it otherwise. */
+export const snapshot = (record: Recorder, from: string, to: string): Promise<string> =>
+  record.run('btrfs', ['-q', 'subvolume', 'snapshot', from, to])
+
+export const createSubvolume = (record: Recorder, path: string): Promise<string> =>
+  record.run('btrfs', ['-q', 'subvolume', 'create', path])
+
+export const setReadOnly = (record: Recorder, path: string): Promise<string> =>
+  record.run('btrfs', ['property', 'set', '-t', 'subvol', path, 'ro', 'true'])
+
+/** Writes everything to the disk, so that a rename after it cannot outlive the data it names. */
+export const syncFileSystem = (record: Recorder, path: string): Promise<string> =>
+  record.run('btrfs', ['filesystem', 'sync', path])
+
+const notEmpty = /Directory not empty/
+
+/**
+ * Nested subvolumes are found by their inode and named to btrfs from within their own directory, so
+ * that neither a name nor a depth that a container chose can lead anywhere else. A read-only one is
+ * made writable before its children are deleted, children go before parents.
+ */
+const deleteNested = async (record: Recorder, path: string): Promise<void> => {
+  const nested = [path, '-mindepth', '1', '-type', 'd', '-inum', String(subvolumeInode)]
+  await record.run('find', [
+    ...nested,
+    '-execdir',
+    'btrfs',
+    'property',
+    'set',
+    '-t',
+    'subvol',
+    '{}',
+    'ro',
+    'false',
+    ';',
+  ])
+  await record.run('find', [...nested, '-depth', '-execdir', 'btrfs', '-q', 'subvolume', 'delete', '{}', ';'])
+}
+
+const deleteOne = (record: Recorder, path: string): Promise<string> =>
+  record.run('btrfs', ['-q', 'subvolume', 'delete', path])
+
+/** Deletes a subvolume with all that are nested in it. */
+export const deleteSubvolume = async (record: Recorder, path: string): Promise<void> => {
+  try {
+    await deleteOne(record, path)
+  } catch (error) {
+    if (!(error instanceof Failure) || !notEmpty.test(error.message)) throw error
+    await deleteNested(record, path)
+    await deleteOne(record, path)
+  }
+}
+
+/** The identities by which btrfs knows a subvolume and the one it was made from. */
+export const showSubvolume = async (record: Recorder, path: string) => {
+  const shown = await record.run('btrfs', ['subvolume', 'show', path])
+  const field = (name: string) => new RegExp(String.raw`^\s*${name}:\s*(\S+)`, 'm').exec(shown)?.[1]
+  const parent = field('Parent UUID')
+  return { uuid: field('UUID') ?? '', parentUuid: parent === '-' ? undefined : parent }
+}

@@ -1,0 +1,4 @@
+import { serve } from '../../shared/service.ts'
+import { storageService } from './service.ts'
+
+await serve(storageService)

@@ -1,0 +1,103 @@
+import { rm } from 'node:fs/promises'
+import type { z } from 'zod'
+import type { Config } from '../../shared/config.ts'
+import type { storage } from '../../shared/contracts/steps.ts'
+import { Failure, reasonOf } from '../../shared/failure.ts'
+import type { Names } from '../../shared/names.ts'
+import type { Recorder } from '../../shared/recorder.ts'
+import { deleteSubvolume, showSubvolume, snapshot, subvolumeState } from './btrfs.ts'
+import { ensureMounted } from './cow-file-system.ts'
+import { imageNotFound, imagePath, readDigests, readMetadata, resolveTag } from './image-catalogue.ts'
+import { freeBytes, humanSize, requireSpace } from './space.ts'
+
+type Input = z.output<typeof storage.input>
+type Output = z.output<typeof storage.output>
+
+const outputOf = async (
+  names: Names,
+  id: string,
+  { digest, image }: { digest: string; image: string },
+): Promise<Output> => {
+  const metadata = await readMetadata(names, digest)
+  if (!metadata) throw await imageNotFound(names, image)
+  return { rootfs: names.rootfs(id), imageDigest: digest, imageConfig: metadata.config }
+}
+
+/** The image that an existing snapshot was made of: the tag may name another one since. */
+const originOf = async (names: Names, id: string, record: Recorder): Promise<string> => {
+  const { parentUuid } = await showSubvolume(record, names.rootfs(id))
+  for (const digest of await readDigests(names)) {
+    if ((await showSubvolume(record, imagePath(names, digest))).uuid === parentUuid) return digest
+  }
+  throw new Failure(
+    'conflict',
+    `cannot create container ${id}: its root exists already, of an image that does not; delete it first`,
+  )
+}
+
+const refusal = async (config: Config, { id, image }: Input, cause: Failure): Promise<Failure> => {
+  const { names } = config
+  const digest = await resolveTag(names, image)
+  if (!digest || (await subvolumeState(imagePath(names, digest))) === 'absent')
+    return imageNotFound(names, image)
+  if (cause.code !== 'no_space')
+    return new Failure(cause.code, `cannot create root of ${id}: ${cause.message}`, { cause })
+  const free = await freeBytes(names.cowfs)
+  return new Failure('no_space', `cannot create root of ${id}: ${humanSize(free)} left in ${names.cowfs}`, {
+    details: { freeBytes: free },
+    cause,
+  })
+}
+
+const makeSnapshot = async (config: Config, input: Input, record: Recorder): Promise<Output> => {
+  const { names } = config
+  const digest = await resolveTag(names, input.image)
+  if (!digest) throw await imageNotFound(names, input.image)
+  const output = await outputOf(names, input.id, { digest, image: input.image })
+  await requireSpace(config, `create root of ${input.id}`)
+  try {
+    await snapshot(record, imagePath(names, digest), names.rootfs(input.id))
+  } catch (error) {
+    if (!(error instanceof Failure)) throw error
+    throw await refusal(config, input, error)
+  }
+  return output
+}
+
+const removeDirectory = (record: Recorder, path: string): Promise<void> =>
+  record.call(`rm -r ${path}`, async () => {
+    try {
+      await rm(path, { recursive: true, force: true })
+    } catch (error) {
+      throw new Failure('system', `cannot remove ${path}: ${reasonOf(error)}`, { cause: error })
+    }
+  })
+
+/** Makes the container's writable root out of the image's subvolume; answers the existing one when it is there. */
+export const createRoot = async (config: Config, input: Input, record: Recorder): Promise<Output> => {
+  const { names } = config
+  await ensureMounted(config, record)
+  const path = names.rootfs(input.id)
+  const state = await subvolumeState(path)
+  if (state === 'subvolume') {
+    return outputOf(names, input.id, { digest: await originOf(names, input.id, record), image: input.image })
+  }
+  if (state === 'other') await removeDirectory(record, path)
+  return makeSnapshot(config, input, record)
+}
+
+/** Deletes the container's root with every subvolume made inside it. Absent is success. */
+export const deleteRoot = async (config: Config, id: string, record: Recorder): Promise<void> => {
+  await ensureMounted(config, record)
+  const path = config.names.rootfs(id)
+  const state = await subvolumeState(path)
+  if (state === 'absent') return
+  try {
+    await (state === 'subvolume' ? deleteSubvolume(record, path) : removeDirectory(record, path))
+  } catch (error) {
+    // Another undo that outlived its service may have been first.
+    if ((await subvolumeState(path)) === 'absent') return
+    if (!(error instanceof Failure)) throw error
+    throw new Failure('busy', `cannot delete root of ${id}: ${error.message}`, { cause: error })
+  }
+}

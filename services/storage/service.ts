@@ -1,0 +1,62 @@
+import type { Config } from '../../shared/config.ts'
+import { imageImport, imageList, imageRemove, objects, release } from '../../shared/contracts/operations.ts'
+import { storage } from '../../shared/contracts/steps.ts'
+import { createKeyedQueue } from '../../shared/keyed-queue.ts'
+import { operating } from '../../shared/operating.ts'
+import { type HostServiceDefinition, endpoint, stepEndpoints } from '../../shared/service.ts'
+import { ensureMounted, mountCowFileSystem } from './cow-file-system.ts'
+import { ensureDefaultImage } from './default-image.ts'
+import { listImages } from './image-catalogue.ts'
+import { removeDrafts } from './image-draft.ts'
+import { importImage } from './image-import.ts'
+import { removeImage } from './image-removal.ts'
+import { listStorage, releaseStorage } from './inventory.ts'
+import { createRoot, deleteRoot } from './root-snapshot.ts'
+
+/** Owns the copy-on-write file system: images, and each container's root as a snapshot of one. */
+export const storageService = (config: Config): HostServiceDefinition => {
+  const { names } = config
+  const images = createKeyedQueue()
+  /** One import or removal at a time: two of one digest would meet in one draft. */
+  const alone = <T>(change: () => Promise<T>): Promise<T> => images.run('images', change)
+  return {
+    name: 'storage',
+    description: 'Images and the root file systems of containers on btrfs',
+    prepare: ({ record, log }) =>
+      operating(`prepare ${names.cowfs}`, async () => {
+        await mountCowFileSystem(config, record)
+        await removeDrafts(names, record)
+        await ensureDefaultImage(config, record, log)
+      }),
+    endpoints: [
+      ...stepEndpoints(storage, {
+        do: (input, { record }) =>
+          operating(`create root of ${input.id}`, () => createRoot(config, input, record)),
+        undo: ({ id }, { record }) => operating(`delete root of ${id}`, () => deleteRoot(config, id, record)),
+      }),
+      endpoint(imageImport, (input, { record }) =>
+        alone(() => operating(`import ${input.path}`, () => importImage(config, input, record))),
+      ),
+      endpoint(imageList, (_, { record }) =>
+        operating('list images', async () => {
+          await ensureMounted(config, record)
+          return { images: await listImages(names) }
+        }),
+      ),
+      endpoint(imageRemove, ({ reference }, { record }) =>
+        alone(() =>
+          operating(`remove image "${reference}"`, async () => {
+            await ensureMounted(config, record)
+            return removeImage(names, reference, record)
+          }),
+        ),
+      ),
+      endpoint(objects.storage, () =>
+        operating(`list ${names.cowfs}`, async () => ({ objects: await listStorage(config) })),
+      ),
+      endpoint(release.storage, (_, { record }) =>
+        operating(`release ${names.cowfs}`, async () => ({ released: await releaseStorage(config, record) })),
+      ),
+    ],
+  }
+}

@@ -1,0 +1,42 @@
+import { statfs } from 'node:fs/promises'
+import type { Config } from '../../shared/config.ts'
+import { Failure } from '../../shared/failure.ts'
+
+const mebibyte = 2 ** 20
+
+/** Below this a container could not even write its first file. */
+const leastInside = 16 * mebibyte
+/** The image is sparse: when the host runs full, writes inside it fail and btrfs goes read-only. */
+const leastOnHost = 64 * mebibyte
+
+/** Bytes as people say them. */
+export const humanSize = (bytes: number): string =>
+  bytes >= 2 ** 30 ? `${(bytes / 2 ** 30).toFixed(1)} GiB` : `${Math.floor(bytes / mebibyte)} MiB`
+
+/** Bytes that an ordinary user could still write below the path. */
+export const freeBytes = async (path: string): Promise<number> => {
+  const { bavail, bsize } = await statfs(path)
+  return bavail * bsize
+}
+
+const check = async (path: string, { least, purpose }: { least: number; purpose: string }): Promise<void> => {
+  const free = await freeBytes(path)
+  if (free >= least) return
+  throw new Failure(
+    'no_space',
+    `cannot ${purpose}: ${humanSize(free)} left in ${path}, ${humanSize(least)} needed`,
+    {
+      details: { path, freeBytes: free, neededBytes: least },
+    },
+  )
+}
+
+/** Throws `Failure` (`no_space`) with what is left when the copy-on-write file system or the host below it is full. */
+export const requireSpace = async (
+  { names, root, cowfsDirectory }: Config,
+  purpose: string,
+  bytes = 0,
+): Promise<void> => {
+  await check(names.cowfs, { least: leastInside + bytes, purpose })
+  if (!cowfsDirectory) await check(root, { least: leastOnHost, purpose })
+}

@@ -1,0 +1,81 @@
+import test from 'ava'
+import { execa } from 'execa'
+import { type Stack, startStack } from '../helpers/stack.ts'
+import { type Dolly, dollyOf, environmentOf, program } from './dolly.ts'
+
+let stack: Stack
+let dolly: Dolly
+
+test.before(async () => {
+  stack = await startStack()
+  dolly = dollyOf(stack)
+})
+test.after.always(() => stack?.[Symbol.asyncDispose]())
+
+/** Runs a shell line under a terminal of its own. */
+const typed = (line: string, input?: string) =>
+  execa('script', ['-qefc', line, '/dev/null'], {
+    env: { ...environmentOf(stack), SHELL: '/bin/sh' },
+    reject: false,
+    timeout: 30_000,
+    ...(input === undefined ? {} : { input }),
+  })
+
+test('-it gives a shell with a terminal, and its exit code', async (t) => {
+  const { stdout, exitCode } = await typed(`${program} run --rm -q -it busybox sh`, 'tty; exit 9\n')
+  t.regex(String(stdout), /\/dev\/(pts\/\d+|console)/)
+  t.is(exitCode, 9)
+})
+
+test('the container’s terminal has the size of ours', async (t) => {
+  const { stdout } = await typed(`stty rows 33 cols 101; ${program} run --rm -q -it busybox stty size`)
+  t.regex(String(stdout), /33 101/)
+})
+
+test('the container’s terminal follows ours when it is resized', async (t) => {
+  const script = `trap 'stty size; exit 0' WINCH; echo ready; while :; do sleep 0.05; done`
+  const line = `stty rows 20 cols 50; (while ! stty size | grep -q nothing; do sleep 0.2; stty rows 44 cols 122 </dev/tty; done) & ${program} run --rm -q -it busybox sh -c ${JSON.stringify(script)}; kill $!`
+  const { stdout } = await typed(line)
+  t.regex(String(stdout), /44 122/)
+})
+
+test('Ctrl-C goes to the foreground process of the container, not to dolly', async (t) => {
+  const child = typed(`${program} run --rm -q -it busybox sh`)
+  child.stdin?.write('trap "echo interrupted" INT; echo re""ady; sleep 60; echo af""ter; exit 4\n')
+  for await (const line of child) {
+    if (line.includes('ready')) child.stdin?.write('\x03')
+    if (line.includes('after')) break
+  }
+  t.is((await child).exitCode, 4)
+})
+
+test('the detach keys leave the container running; start -ai attaches no second time', async (t) => {
+  const child = typed(`${program} run -q --name kept -it busybox sh`)
+  child.stdin?.write('echo re""ady\n')
+  for await (const line of child) if (line.includes('ready')) break
+  child.stdin?.write('\x10\x11')
+  t.is((await child).exitCode, 0)
+  t.regex((await dolly(['ps'])).stdout, / Up .* kept/)
+  t.is((await dolly(['exec', 'kept', 'echo', 'alive'])).stdout, 'alive')
+  await dolly(['rm', '-f', '-q', 'kept'])
+})
+
+test('exec -it has a terminal of its own', async (t) => {
+  await dolly(['run', '-d', '-q', '--name', 'host-of-exec', 'busybox', 'sleep', '1000'])
+  const { stdout, exitCode } = await typed(
+    `stty rows 21 cols 81; ${program} exec -it host-of-exec sh -c 'stty size; exit 6'`,
+  )
+  t.regex(String(stdout), /21 81/)
+  t.is(exitCode, 6)
+})
+
+test('-it without a terminal is refused', async (t) => {
+  const { exitCode, stderr } = await dolly(['exec', '-it', 'any', 'sh'])
+  t.is(exitCode, 125)
+  t.regex(stderr, /standard input is not a terminal/)
+})
+
+test('the steps are shown live on a terminal', async (t) => {
+  const { stdout } = await typed(`${program} run --rm busybox true`)
+  t.regex(String(stdout), /✔ storage done/)
+})
