@@ -20,6 +20,7 @@ import type { Command } from './contracts/command.ts'
 import { type NewEvent, type StoredEvent, cloudEvent, storedEvent } from './contracts/event.ts'
 import { Failure, failureCodes, reasonOf } from './failure.ts'
 import type { Log } from './log.ts'
+import { type RequestMeta, metaHeaders, readMeta } from './request-meta.ts'
 import { retrying } from './retry.ts'
 import { streams } from './streams.ts'
 import { idOfEvent, subjects } from './subjects.ts'
@@ -31,13 +32,11 @@ const wrongLastSequence = new Set([10071, 10164])
 const requestWaitMs = 30_000
 const maxJournalRecords = 10_000
 
-/** `fence` is the token of a saga's run, on requests that belong to one. */
-type Handle = (body: unknown, fence: number | undefined) => Promise<Outcome>
+type Handle = (body: unknown, meta: RequestMeta) => Promise<Outcome>
 
-interface RequestOptions {
+interface RequestOptions extends RequestMeta {
   timeoutMs?: number
   signal?: AbortSignal
-  fence?: number | undefined
 }
 
 interface Followed {
@@ -74,13 +73,10 @@ const failureOf = (error: unknown, what: string): Failure => {
   })
 }
 
-const fenceHeader = 'Dolly-Fence'
-
-const fenced = (fence: number | undefined) => {
-  if (fence === undefined) return {}
+const headersOf = (meta: RequestMeta) => {
   const named = headers()
-  named.set(fenceHeader, String(fence))
-  return { headers: named }
+  for (const [name, value] of Object.entries(metaHeaders(meta))) named.set(name, value)
+  return named
 }
 
 /** A header value holds one line of printable characters. */
@@ -89,8 +85,10 @@ const headerLine = (text: string): string => text.replaceAll(/[^\x20-\x7e]/g, '?
 const answer = async (handle: Handle, message: ServiceMsg): Promise<void> => {
   let outcome: Outcome
   try {
-    const token = message.headers?.get(fenceHeader)
-    outcome = await handle(parseJson(message.data), token ? Number(token) : undefined)
+    outcome = await handle(
+      parseJson(message.data),
+      readMeta((name) => message.headers?.get(name) ?? ''),
+    )
   } catch (error) {
     if (!(error instanceof Failure)) throw error
     outcome = { failure: error, transcript: [] }
@@ -162,14 +160,17 @@ const requests = (connection: NatsConnection, log: Log) => ({
   request: async (
     subject: string,
     body: unknown,
-    { timeoutMs = requestWaitMs, signal, fence }: RequestOptions = {},
+    { timeoutMs = requestWaitMs, signal, ...meta }: RequestOptions = {},
   ): Promise<unknown> => {
     signal?.throwIfAborted()
     const abort = Promise.withResolvers<never>()
     const onAbort = () => abort.reject(signal?.reason)
     signal?.addEventListener('abort', onAbort, { once: true })
     try {
-      const answered = connection.request(subject, encode(body), { timeout: timeoutMs, ...fenced(fence) })
+      const answered = connection.request(subject, encode(body), {
+        timeout: timeoutMs,
+        headers: headersOf(meta),
+      })
       const reply = await Promise.race([answered, abort.promise])
       const parsed = parseJson(reply.data)
       if (!reply.headers?.has(ServiceErrorHeader)) return parsed

@@ -78,6 +78,8 @@ export const loadConfig = (env: NodeJS.ProcessEnv = process.env) => {
     natsUrl: optional(env['DOLLY_NATS_URL']),
     natsUser: optional(env['DOLLY_NATS_USER']),
     natsPassword: optional(env['DOLLY_NATS_PASSWORD']),
+    /** Whether `trace.inject` may fail launches and end services on purpose. */
+    faultInjection: env['DOLLY_FAULT_INJECTION'] === 'on',
     /** How long an unacknowledged command stays with an orchestrator that died, in milliseconds. */
     ackWaitMs: Number(env['DOLLY_ACK_WAIT_MS'] || 10_000),
   }

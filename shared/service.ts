@@ -4,6 +4,7 @@ import { type Config, loadConfig } from './config.ts'
 import type { Operation, StepContract } from './contracts/contract.ts'
 import { Failure, reasonOf } from './failure.ts'
 import { createFence } from './fence.ts'
+import type { RequestMeta } from './request-meta.ts'
 import { createKeyedQueue } from './keyed-queue.ts'
 import { type Log, createLog } from './log.ts'
 import { type Recorder, createRecorder } from './recorder.ts'
@@ -59,7 +60,10 @@ export interface HostServiceDefinition {
 export const createDispatcher = (definition: HostServiceDefinition, base: Omit<Context, 'record'>) => {
   const queue = createKeyedQueue()
   const newest = createFence()
-  return async (verb: string, body: unknown, fence?: number): Promise<Outcome> => {
+  return async (verb: string, body: unknown, { fence, inject }: RequestMeta = {}): Promise<Outcome> => {
+    const crash = (point: RequestMeta['inject']) => {
+      if (base.config.faultInjection && inject === point) process.kill(process.pid, 'SIGKILL')
+    }
     const target = definition.endpoints.find((candidate) => candidate.verb === verb)
     if (!target) throw new Error(`${definition.name} has no verb ${verb}`)
     const record = createRecorder()
@@ -71,9 +75,11 @@ export const createDispatcher = (definition: HostServiceDefinition, base: Omit<C
         if (id !== undefined && fence !== undefined && !newest.admits(id, fence)) {
           throw new Failure('stale', `${verb} of ${id} comes from a run of the saga that was replaced`)
         }
+        crash('before-act')
         return target.handle(input as never, context)
       }
       const output = await (id === undefined || target.concurrent ? act() : queue.run(id, act))
+      crash('after-act')
       return { output: output ?? {}, transcript: [...record.entries] }
     } catch (error) {
       if (error instanceof Failure) return { failure: error, transcript: [...record.entries] }
@@ -111,7 +117,7 @@ export const serve = async (define: (config: Config) => HostServiceDefinition): 
     endpoints: definition.endpoints.map(({ verb }) => ({
       name: verb,
       subject: subjects.host(config.node, name, verb),
-      handle: (body, fence) => dispatch(verb, body, fence),
+      handle: (body, meta) => dispatch(verb, body, meta),
     })),
   })
   bus.announce(config.node, name)

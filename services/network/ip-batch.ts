@@ -30,6 +30,8 @@ export const startIpBatch = (enter: readonly string[] = []) => {
   const [file = 'ip', ...args] = [...enter, 'ip', '-force', '-batch', '-']
   const child = spawn(file, args, {
     stdio: ['pipe', 'ignore', 'pipe'],
+    // A session of its own: the terminal's Ctrl-C is for the service, which still needs it while it drains.
+    detached: true,
     env: { PATH: systemPath, LC_ALL: 'C' },
   })
   const handles = [child, ...[child.stdin, child.stderr].filter((stream) => stream instanceof Socket)]

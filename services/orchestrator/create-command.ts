@@ -16,6 +16,7 @@ interface CreateParts {
   node: string
   /** The id of the container with this name, if the projection knows one. */
   idOfName: (name: string) => string | undefined
+  faultInjection: boolean
 }
 
 const sameSpec = (wanted: ContainerSpec, existing: ContainerSpec): boolean =>
@@ -25,7 +26,7 @@ const sameSpec = (wanted: ContainerSpec, existing: ContainerSpec): boolean =>
   })
 
 /** Carries out `container.create`: to exactly one outcome, by whichever orchestrator it is delivered to. */
-export const createCommand = ({ bus, runs, node, idOfName }: CreateParts): Act => {
+export const createCommand = ({ bus, runs, node, idOfName, faultInjection }: CreateParts): Act => {
   /** The projection may be behind: only a holder that its own log shows alive is in the way. */
   const requireFreeName = async ({ id, name }: ContainerSpec): Promise<void> => {
     const holder = idOfName(name)
@@ -67,6 +68,12 @@ export const createCommand = ({ bus, runs, node, idOfName }: CreateParts): Act =
   return async (_, body, id, commandId) => {
     const message = parseInput(ContainerCreate, body)
     const spec = containerSpec(message, { id, node: message.placement?.node ?? node })
+    if (spec.inject.length > 0 && !faultInjection) {
+      throw new Failure(
+        'not_permitted',
+        'trace.inject: fault injection is off here; DOLLY_FAULT_INJECTION=on turns it on',
+      )
+    }
     const known = await readContainer(bus, id)
     if (known.answered.has(commandId)) return true
     if (isGone(known.saga)) return begin(spec, commandId, known)

@@ -24,7 +24,7 @@ export const hostExecutor = (
     subject: string,
     key: string,
     body: unknown,
-    { timeoutMs, fence, signal }: StepRequest,
+    { timeoutMs, fence, inject, signal }: StepRequest,
   ) => {
     const restart = new AbortController()
     const group = waiting.get(key) ?? new Set()
@@ -33,6 +33,7 @@ export const hostExecutor = (
       return await bus.request(subject, body, {
         timeoutMs,
         fence,
+        inject,
         signal: AbortSignal.any([signal, restart.signal]),
       })
     } finally {

@@ -8,6 +8,7 @@ import { createContainerRuns } from './container-runs.ts'
 import { createCommand } from './create-command.ts'
 import { deleteCommand } from './delete-command.ts'
 import { createDeliveries } from './deliveries.ts'
+import { injecting } from './fault-injection.ts'
 import { hostExecutor } from './executor.ts'
 import { nameStep } from './name-step.ts'
 import { createProjection } from './projection.ts'
@@ -22,19 +23,20 @@ await bus.ensureStreams()
 const stop = new AbortController()
 const { node, ackWaitMs } = config
 const projection = await createProjection(bus, log, stop.signal)
-const executor = hostExecutor(bus, await nameStep(bus))
+const hosts = hostExecutor(bus, await nameStep(bus))
+const executor = config.faultInjection ? injecting(hosts) : hosts
 const { idOfName } = projection
 const halt = new AbortController()
 const runs = createContainerRuns({ bus, executor, log, signal: halt.signal })
 const acts = {
-  [subjects.create]: createCommand({ bus, runs, node, idOfName }),
+  [subjects.create]: createCommand({ bus, runs, node, idOfName, faultInjection: config.faultInjection }),
   [subjects.delete]: deleteCommand({ bus, runs }),
 }
 const deliveries = createDeliveries({ runs, acts, log, ackWaitMs, signal: halt.signal, idOfName })
 
 bus.hints('service', (_, raw) => {
   const { data } = JSON.parse(raw) as { data?: { node?: string; service?: string } }
-  if (data?.node && data.service) executor.restarted(data.node, data.service)
+  if (data?.node && data.service) hosts.restarted(data.node, data.service)
 })
 bus.hints('container', (id, raw) => {
   if (raw.includes('"saga.cancelled"')) void runs.refresh(id)

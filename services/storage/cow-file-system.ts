@@ -1,4 +1,5 @@
-import { access, chmod, mkdir, readFile, realpath, statfs, writeFile } from 'node:fs/promises'
+import { existsSync } from 'node:fs'
+import { chmod, mkdir, readFile, realpath, statfs, writeFile } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import type { Config } from '../../shared/config.ts'
 import { Failure, errnoOf } from '../../shared/failure.ts'
@@ -90,12 +91,7 @@ const claimDirectory = async ({ names, tag, cowfsDirectory }: Config): Promise<v
 
 /** The directory of containers is inside the file system: where it is absent, nothing can be said of any container. */
 export const ensureMounted = async (config: Config, record: Recorder): Promise<void> => {
-  try {
-    await access(config.names.containers)
-  } catch (error) {
-    if (errnoOf(error) !== 'ENOENT') throw error
-    await mountCowFileSystem(config, record)
-  }
+  if (!existsSync(config.names.containers)) await mountCowFileSystem(config, record)
 }
 
 /** Mounts the stack's copy-on-write file system unless the kernel shows it mounted, and makes its directories. */

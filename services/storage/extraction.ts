@@ -106,8 +106,10 @@ const unpack = async (
   const first = await Promise.allSettled([Promise.race([all, tooMany])])
   stop.abort()
   const settled = await Promise.allSettled(flows)
+  // The programs must have ended before the caller deletes what they write to.
+  const ended = await Promise.all(ends)
   if (deadline.aborted) throw new Failure('timeout', `it took more than ${limits.timeoutMs} ms`)
-  const reason = firstReason([...first, ...settled], await Promise.all(ends))
+  const reason = firstReason([...first, ...settled], ended)
   if (reason) throw reason
   return `sha256:${hash.digest('hex')}`
 }

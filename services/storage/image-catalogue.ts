@@ -1,4 +1,5 @@
-import { readFile, readdir } from 'node:fs/promises'
+import { readFileSync } from 'node:fs'
+import { readdir } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { z } from 'zod'
 import { withTag } from '../../shared/contracts/identity.ts'
@@ -35,9 +36,10 @@ export const checkReference = (names: Names, reference: string): void => {
     )
 }
 
+/** Synchronous inside: two of these small files are read on the launch path. */
 const readJson = async <S extends z.ZodType>(path: string, schema: S): Promise<z.output<S> | undefined> => {
   try {
-    return schema.parse(JSON.parse(await readFile(path, 'utf8')))
+    return schema.parse(JSON.parse(readFileSync(path, 'utf8')))
   } catch (error) {
     // A reference of many slashes can be longer in its file's name than a name may be.
     if (errnoOf(error) === 'ENOENT' || errnoOf(error) === 'ENAMETOOLONG') return undefined

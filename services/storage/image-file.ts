@@ -43,7 +43,7 @@ const checkRoom = async (root: string, wanted: number): Promise<void> => {
       `cannot make a file system of ${wanted} bytes: DOLLY_COWFS_SIZE must be 128M or more`,
     )
   }
-  const free = await freeBytes(root)
+  const free = freeBytes(root)
   if (free >= wanted) return
   throw new Failure(
     'no_space',

@@ -76,8 +76,8 @@ const unpack = async (
   { path, digest, draft, limits }: { path: string; digest: string; draft: Draft; limits: ImportLimits },
   record: Recorder,
 ): Promise<void> => {
-  await requireSpace(config, `import ${path}`)
-  const free = await freeBytes(config.names.cowfs)
+  requireSpace(config, `import ${path}`)
+  const free = freeBytes(config.names.cowfs)
   const maxBytes = Math.min(limits.maxBytes, Math.floor(free * shareOfFree))
   try {
     const jail = jailPath(config.names)

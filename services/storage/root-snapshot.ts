@@ -42,7 +42,7 @@ const refusal = async (config: Config, { id, image }: Input, cause: Failure): Pr
     return imageNotFound(names, image)
   if (cause.code !== 'no_space')
     return new Failure(cause.code, `cannot create root of ${id}: ${cause.message}`, { cause })
-  const free = await freeBytes(names.cowfs)
+  const free = freeBytes(names.cowfs)
   return new Failure('no_space', `cannot create root of ${id}: ${humanSize(free)} left in ${names.cowfs}`, {
     details: { freeBytes: free },
     cause,
@@ -54,7 +54,7 @@ const makeSnapshot = async (config: Config, input: Input, record: Recorder): Pro
   const digest = await resolveTag(names, input.image)
   if (!digest) throw await imageNotFound(names, input.image)
   const output = await outputOf(names, input.id, { digest, image: input.image })
-  await requireSpace(config, `create root of ${input.id}`)
+  requireSpace(config, `create root of ${input.id}`)
   try {
     await snapshot(record, imagePath(names, digest), names.rootfs(input.id))
   } catch (error) {

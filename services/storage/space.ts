@@ -1,4 +1,4 @@
-import { statfs } from 'node:fs/promises'
+import { statfsSync } from 'node:fs'
 import type { Config } from '../../shared/config.ts'
 import { Failure } from '../../shared/failure.ts'
 
@@ -14,13 +14,13 @@ export const humanSize = (bytes: number): string =>
   bytes >= 2 ** 30 ? `${(bytes / 2 ** 30).toFixed(1)} GiB` : `${Math.floor(bytes / mebibyte)} MiB`
 
 /** Bytes that an ordinary user could still write below the path. */
-export const freeBytes = async (path: string): Promise<number> => {
-  const { bavail, bsize } = await statfs(path)
+export const freeBytes = (path: string): number => {
+  const { bavail, bsize } = statfsSync(path)
   return bavail * bsize
 }
 
-const check = async (path: string, { least, purpose }: { least: number; purpose: string }): Promise<void> => {
-  const free = await freeBytes(path)
+const check = (path: string, { least, purpose }: { least: number; purpose: string }): void => {
+  const free = freeBytes(path)
   if (free >= least) return
   throw new Failure(
     'no_space',
@@ -32,11 +32,7 @@ const check = async (path: string, { least, purpose }: { least: number; purpose:
 }
 
 /** Throws `Failure` (`no_space`) with what is left when the copy-on-write file system or the host below it is full. */
-export const requireSpace = async (
-  { names, root, cowfsDirectory }: Config,
-  purpose: string,
-  bytes = 0,
-): Promise<void> => {
-  await check(names.cowfs, { least: leastInside + bytes, purpose })
-  if (!cowfsDirectory) await check(root, { least: leastOnHost, purpose })
+export const requireSpace = ({ names, root, cowfsDirectory }: Config, purpose: string, bytes = 0): void => {
+  check(names.cowfs, { least: leastInside + bytes, purpose })
+  if (!cowfsDirectory) check(root, { least: leastOnHost, purpose })
 }

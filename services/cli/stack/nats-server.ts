@@ -8,6 +8,8 @@ import { Failure, errnoOf, reasonOf } from '../../../shared/failure.ts'
 import { busRoles, permissionsOf } from './nats-permissions.ts'
 
 const usualPort = 4222
+// Said, not derived from free space: streams reserve their bounds, which a small disk would refuse.
+const storeLimits = { max_file_store: 8 * 2 ** 30, max_memory_store: 2 ** 28 }
 const host = '127.0.0.1'
 
 /** Files of the embedded server under `<root>/nats`. */
@@ -60,7 +62,7 @@ const configurationOf = (config: Config, port: number, { users }: BusAccess): ob
   listen: `${host}:${port}`,
   max_payload: 1_048_576,
   // Without `always`, acknowledged events may be lost for up to two minutes of a power failure.
-  jetstream: { store_dir: natsFiles(config).store, sync_interval: 'always' },
+  jetstream: { store_dir: natsFiles(config).store, sync_interval: 'always', ...storeLimits },
   authorization: {
     users: busRoles.map((role) => ({ ...users[role], permissions: permissionsOf(role, config.node) })),
   },

@@ -8,10 +8,7 @@ const main = new RegExp(`(?:^|/)services/(?:${serviceNames.join('|')})/main\\.ts
 const servers = (config: Config) => findProcesses((args) => args.includes(natsFiles(config).configuration))
 
 const services = (config: Config) =>
-  findProcesses(
-    (args) => args.some((arg) => main.test(arg)),
-    [`DOLLY_ROOT=${config.root}`, `DOLLY_NODE=${config.node}`],
-  )
+  findProcesses((args) => args.some((arg) => main.test(arg)), [`DOLLY_ROOT=${config.root}`])
 
 const endAll = (processes: ProcessIdentity[]) => Promise.all(processes.map((one) => endProcess(one, 10_000)))
 

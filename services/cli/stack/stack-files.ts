@@ -61,7 +61,7 @@ export const lockStack = async (config: Config): Promise<{ release: () => Promis
   const lock = createServer()
   const { promise: locked, resolve, reject } = Promise.withResolvers<void>()
   lock.once('error', reject)
-  lock.listen(`\0dolly-supervisor-${shortHash(`${config.root}\0${config.node}`, 26)}`, resolve)
+  lock.listen(`\0dolly-supervisor-${shortHash(config.root, 26)}`, resolve)
   try {
     await locked
   } catch (error) {

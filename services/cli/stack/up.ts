@@ -6,6 +6,7 @@ import { Failure, type FailureCode } from '../../../shared/failure.ts'
 import { createLog } from '../../../shared/log.ts'
 import { requireFitHost } from './host-checks.ts'
 import { projectDirectory } from './project.ts'
+import { releaseHost } from './release-host.ts'
 import { boundLog, lastWords, openLog } from './service-log.ts'
 import { environmentOf } from './stack-environment.ts'
 import { type StackInfo, readStackInfo } from './stack-files.ts'
@@ -21,11 +22,11 @@ export interface UpOptions {
   onProgress?: Progress
   /** Called once, when every service answers. */
   onReady?: (info: StackInfo) => void
-  /** Ends the stack, beside SIGTERM and SIGINT. */
+  /** Ends the stack, beside SIGTERM and SIGINT, and gives the host back. */
   signal?: AbortSignal
 }
 
-/** Runs the stack in this process until SIGTERM or SIGINT. Throws `Failure` when it cannot start. */
+/** Runs the stack in this process until SIGTERM, SIGINT or SIGHUP. Throws `Failure` when it cannot start. */
 export const upInForeground = async (
   config: Config,
   { onProgress, onReady, signal }: UpOptions = {},
@@ -37,7 +38,7 @@ export const upInForeground = async (
     stopping.abort(new Failure('interrupted', `cannot start the stack of ${config.root}: ${reason}`))
     ended.resolve()
   }
-  for (const name of ['SIGTERM', 'SIGINT'] as const) process.once(name, () => end(`got ${name}`))
+  for (const name of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.once(name, () => end(`got ${name}`))
   signal?.addEventListener('abort', () => end('asked to stop'), { once: true })
   await requireFitHost(config)
   const supervisor = await supervise(config, {
@@ -49,6 +50,7 @@ export const upInForeground = async (
   onReady?.(supervisor.info())
   await ended.promise
   log.info('stack stopping')
+  if (signal?.aborted) await releaseHost(config)
   await supervisor.stop()
 }
 

@@ -35,6 +35,7 @@ export const createLedger = (journal: Journal, owner: string, content: JournalCo
   let { sequence } = content
   let state = foldJournal(content)
   let fence = sequence
+  let fresh = true
 
   /** Takes in the journal as it is now. Throws `Lost` when the saga has another owner than before. */
   const reread = async (): Promise<JournalContent> => {
@@ -55,6 +56,10 @@ export const createLedger = (journal: Journal, owner: string, content: JournalCo
     get fence() {
       return fence
     },
+    /** Whether the run began the saga or its reverse, and did not take it over. */
+    get fresh() {
+      return fresh
+    },
     current: (): SagaState => {
       if (!state) throw new Error('the saga has not begun')
       return state
@@ -74,6 +79,7 @@ export const createLedger = (journal: Journal, owner: string, content: JournalCo
         if (!entries.some((entry) => entry.messageId === messageId)) return false
       }
       if (partial.kind !== 'progressed' || phase !== ledger.current().phase) fence = sequence
+      if (partial.kind === 'resumed') fresh = false
       return true
     },
     /** Takes in what others have appended. Throws `Lost`. */

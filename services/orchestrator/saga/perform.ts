@@ -20,6 +20,10 @@ export interface StepRequest {
   timeoutMs: number
   /** Journal sequence at which the run took the saga, or turned it backward: older requests are refused. */
   fence: number
+  /** The first attempt of a run that began the saga or its reverse, and did not take it over. */
+  first: boolean
+  /** Where whoever carries it out shall crash, when a fault is injected. */
+  inject?: 'before-act' | 'after-act'
   signal: AbortSignal
 }
 
@@ -33,6 +37,8 @@ interface Performance {
   direction: 'do' | 'undo'
   input: Record<string, unknown>
   fence: number
+  /** Whether the run began the saga or its reverse, and did not take it over. */
+  fresh: boolean
   executor: Executor
   clock: Clock
   /** False once nobody wants the step done any more: it is not tried again. */
@@ -65,6 +71,7 @@ export const perform = async ({
   direction,
   input,
   fence,
+  fresh,
   executor,
   clock,
   wanted,
@@ -84,6 +91,7 @@ export const perform = async ({
         direction,
         input,
         fence,
+        first: fresh && tries === 1,
         timeoutMs,
         signal,
       })

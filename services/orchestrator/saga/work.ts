@@ -39,7 +39,17 @@ export const createWork = ({ definition, ledger, executor, clock, signal }: Work
       inFlight.add(name)
       const wanted = () => direction === 'undo' || ledger.current().phase === 'forward'
       const input = inputOf(step, ledger.current())
-      perform({ step, direction, input, fence: ledger.fence, executor, clock, wanted, signal })
+      perform({
+        step,
+        direction,
+        input,
+        fence: ledger.fence,
+        fresh: ledger.fresh,
+        executor,
+        clock,
+        wanted,
+        signal,
+      })
         .then((transition) => results.push(transition))
         .catch((error: unknown) => {
           if (!signal.aborted) bug = error

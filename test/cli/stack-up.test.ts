@@ -1,0 +1,120 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import test from 'ava'
+import { ulid } from 'ulid'
+import type { Config } from '../../shared/config.ts'
+import { processState } from '../../shared/contracts/operations.ts'
+import { run } from '../../shared/recorder.ts'
+import { subjects } from '../../shared/subjects.ts'
+import { ReplyBody } from '../../shared/wire.ts'
+import { down } from '../../services/cli/stack/down.ts'
+import { natsRuns } from '../../services/cli/stack/orphans.ts'
+import { identify } from '../../services/cli/stack/process-table.ts'
+import { serviceNames } from '../../services/cli/stack/project.ts'
+import { environmentOf } from '../../services/cli/stack/stack-environment.ts'
+import { readStackInfo, runningSupervisor } from '../../services/cli/stack/stack-files.ts'
+import { up } from '../../services/cli/stack/up.ts'
+import { temporaryConfig } from '../helpers/host.ts'
+import { type Stack, eventually, startStack } from '../helpers/stack.ts'
+
+/** What the kernel shows under the stack's names. */
+const onHost = async ({ names }: Config): Promise<string[]> => {
+  const [mounts, loops, links, tables] = await Promise.all([
+    readFile('/proc/self/mountinfo', 'utf8'),
+    run('losetup', ['--list', '--noheadings', '--output', 'BACK-FILE']),
+    run('ip', ['-brief', 'link', 'show']),
+    run('nft', ['list', 'tables']),
+  ])
+  return [
+    ...(mounts.includes(names.cowfs) ? ['mount'] : []),
+    ...(loops.includes(names.image) ? ['loop device'] : []),
+    ...(links.includes(names.bridge) ? ['bridge'] : []),
+    ...(tables.includes(names.nftTable) ? ['table'] : []),
+    ...(mounts.includes(names.cgroupParent) ? ['cgroup'] : []),
+  ]
+}
+
+const stateOf = async ({ bus, config }: Stack, id: string) => {
+  const reply = await bus.request(subjects.host(config.node, 'namespace', 'state'), { id })
+  return processState.output.parse(ReplyBody.parse(reply).output)
+}
+
+const runs = async (stack: Stack, id: string) => (await stateOf(stack, id)).status === 'running'
+
+test.serial('a stack comes up once, and going down gives the host back', async (t) => {
+  await using stack = await startStack()
+  const { config } = stack
+  t.deepEqual(Object.keys(stack.info.pids), ['nats-server', ...serviceNames])
+  t.true((await onHost(config)).includes('mount'))
+
+  const lines: string[] = []
+  await up(config, { detach: true, onProgress: (line) => lines.push(line) })
+  t.deepEqual(lines, [`already up, supervised by process ${stack.info.supervisor}`])
+
+  const result = await down(config)
+  t.deepEqual([result.kept, result.containers], [[], []])
+  t.deepEqual(await onHost(config), [])
+  for (const pid of Object.values(stack.info.pids)) t.is(await identify(pid), undefined)
+  t.false((await down(config)).wasRunning, 'down twice is success')
+  await up(config, { detach: true })
+})
+
+test.serial('what a killed supervisor left running is taken down, or ended by the next one', async (t) => {
+  await using stack = await startStack()
+  const { config, info } = stack
+  process.kill(info.supervisor, 'SIGKILL')
+  await eventually('the supervisor is gone', async () => (await identify(info.supervisor)) === undefined)
+  t.is(await readStackInfo(config), undefined)
+  t.truthy(await identify(info.pids['storage'] ?? 0), 'its services go on')
+
+  const lines: string[] = []
+  await up(config, { detach: true, onProgress: (line) => lines.push(line) })
+  t.is(lines[0], 'ended 6 processes that an earlier supervisor left')
+  for (const pid of Object.values(info.pids)) t.is(await identify(pid), undefined)
+
+  process.kill((await readStackInfo(config))?.supervisor ?? 0, 'SIGKILL')
+  t.true((await down(config)).wasRunning)
+  t.deepEqual(await onHost(config), [])
+  await up(config, { detach: true })
+})
+
+test.serial('containers outlive the stack, and the next one finds them', async (t) => {
+  await using stack = await startStack()
+  const { config, bus } = stack
+  const id = ulid()
+  await bus.publishCommand(
+    subjects.create,
+    { id, name: 'stays', image: 'busybox', command: ['sleep', '1000'] },
+    { messageId: id },
+  )
+  await eventually('the container runs', () => runs(stack, id), 20_000)
+  const { pid } = await stateOf(stack, id)
+
+  const lines: string[] = []
+  const result = await down(config, { onProgress: (line) => lines.push(line) })
+  t.deepEqual(result.containers, [id])
+  t.regex(lines[0] ?? '', new RegExp(`^1 container stays, running ones go on: ${id}`))
+  t.truthy(await identify(pid ?? 0))
+  t.true((await onHost(config)).includes('mount'))
+
+  await up(config, { detach: true })
+  await eventually('the container is found', () => runs(stack, id), 20_000)
+  t.is((await stateOf(stack, id)).pid, pid)
+})
+
+test.serial('a bound supervisor ends with the program that started it', async (t) => {
+  const helper = join(import.meta.dirname, 'fixtures/starts-and-dies.ts')
+  await using temporary = await temporaryConfig()
+  const { config } = temporary
+  const starter = spawn(process.execPath, [helper], { env: environmentOf(config), stdio: 'inherit' })
+  t.deepEqual(await once(starter, 'exit'), [null, 'SIGKILL'])
+  await eventually(
+    'the supervisor is gone',
+    async () => (await runningSupervisor(config)) === undefined,
+    20_000,
+  )
+  await eventually('the bus is gone', async () => !(await natsRuns(config)), 20_000)
+  t.deepEqual(await onHost(config), [])
+})

@@ -1,0 +1,139 @@
+import { once } from 'node:events'
+import type { ExecutionContext } from 'ava'
+import { ulid } from 'ulid'
+import { spawnAttacher } from '../../services/cli/commands/attach/attacher.ts'
+import { frames } from '../../services/cli/commands/attach/stdcopy.ts'
+import { ask } from '../../services/cli/commands/bus/ask.ts'
+import { connectBus } from '../../shared/bus.ts'
+import type { Config } from '../../shared/config.ts'
+import { type CloudEvent, outcomeTypes } from '../../shared/contracts/event.ts'
+import { verbs } from '../../shared/contracts/verbs.ts'
+import { createLog } from '../../shared/log.ts'
+import { subjects } from '../../shared/subjects.ts'
+import { eventually } from './stack.ts'
+
+const outcomeWithinMs = 60_000
+
+/** Everything the log tells a client, kept in order from its beginning, and waits on what is to come. */
+const eventTape = (bus: Awaited<ReturnType<typeof connectBus>>) => {
+  const stop = new AbortController()
+  const events: CloudEvent[] = []
+  let broken: unknown
+  const read = async () => {
+    for await (const { event } of bus.followEvents({ kind: 'container', after: 'all' }, stop.signal))
+      if (event) events.push(event)
+  }
+  const reading = read().catch((error: unknown) => {
+    broken = error
+  })
+  return {
+    events,
+    /** The first event, past or to come, that matches. */
+    until: async (what: string, match: (event: CloudEvent) => boolean, timeoutMs = outcomeWithinMs) => {
+      let found: CloudEvent | undefined
+      const look = () => {
+        if (broken) throw broken
+        found = events.find(match)
+        return found !== undefined
+      }
+      await eventually(what, look, timeoutMs)
+      if (!found) throw new Error(what)
+      return found
+    },
+    end: async () => {
+      stop.abort()
+      await reading
+    },
+  }
+}
+
+const isOutcome = ({ type }: CloudEvent): boolean => (outcomeTypes as readonly string[]).includes(type)
+
+/** A client of a stack as any NATS client may be one: role `client`, commands, verbs and the events. */
+export const containerClient = async (config: Config) => {
+  const bus = await connectBus(config, { role: 'client', log: createLog({}, 'silent'), patient: false })
+  const tape = eventTape(bus)
+
+  const publish = async (subject: string, body: unknown, messageId = ulid()): Promise<string> => {
+    await bus.publishCommand(subject, body, { messageId })
+    return messageId
+  }
+  const outcomesOf = (commandId: string): CloudEvent[] =>
+    tape.events.filter((event) => event.commandid === commandId && isOutcome(event))
+  const outcome = (commandId: string, timeoutMs = outcomeWithinMs): Promise<CloudEvent> =>
+    tape.until(
+      `an outcome of command ${commandId}`,
+      (event) => event.commandid === commandId && isOutcome(event),
+      timeoutMs,
+    )
+  const command = async (subject: string, body: unknown): Promise<CloudEvent> =>
+    outcome(await publish(subject, body))
+
+  const succeeded = (wanted: string, event: CloudEvent): CloudEvent => {
+    if (event.type !== wanted) throw new Error(`${event.type}, not ${wanted}: ${JSON.stringify(event.data)}`)
+    return event
+  }
+
+  return {
+    bus,
+    events: tape.events,
+    until: tape.until,
+    publish,
+    outcome,
+    outcomesOf,
+    /** Publishes `container.create` and answers its outcome, whichever it is. */
+    tryCreate: (message: object) => command(subjects.create, message),
+    tryDelete: (message: object) => command(subjects.delete, message),
+    /** Makes a container and answers what `container.get` says of it; throws what the outcome says when it failed. */
+    create: async (message: { id?: string; image?: string; [key: string]: unknown }) => {
+      const whole = { id: ulid(), image: 'busybox', ...message }
+      const expected = message['start'] === false ? 'container.created' : 'container.running'
+      succeeded(expected, await command(subjects.create, whole))
+      return ask(bus, verbs.containerGet, { container: whole.id })
+    },
+    remove: async (id: string) =>
+      succeeded('container.deleted', await command(subjects.delete, { id, force: true })),
+    get: (container: string) => ask(bus, verbs.containerGet, { container }),
+    leaks: async () => (await ask(bus, verbs.leaks, {}, { timeoutMs: 30_000 })).leaks,
+    eventsOf: (id: string, type?: string): CloudEvent[] =>
+      tape.events.filter((event) => event.subject === id && (type === undefined || event.type === type)),
+    exited: (id: string, timeoutMs?: number): Promise<CloudEvent> =>
+      tape.until(
+        `the exit of ${id}`,
+        (event) => event.type === 'container.exited' && event.subject === id,
+        timeoutMs,
+      ),
+    /** Runs a command in a running container; answers what it wrote and how it ended. */
+    exec: async (container: string, args: string[]) => {
+      const { execId, attachSocket } = await ask(bus, verbs.containerExec, { container, args })
+      const attacher = await spawnAttacher(attachSocket, 'held')
+      const ended = once(attacher, 'exit')
+      await ask(bus, verbs.containerExecStart, { container, execId })
+      const written: Buffer[] = []
+      if (attacher.stdout) for await (const { data } of frames(attacher.stdout)) written.push(data)
+      await ended
+      const waited = { container, execId, timeoutMs: 20_000 }
+      const { exitCode } = await ask(bus, verbs.containerExecWait, waited, { timeoutMs: 30_000 })
+      return { exitCode, output: Buffer.concat(written).toString() }
+    },
+    [Symbol.asyncDispose]: async () => {
+      await tape.end()
+      await bus.close()
+    },
+  }
+}
+
+export type ContainerClient = Awaited<ReturnType<typeof containerClient>>
+
+/** A container for one test, deleted when the test ends, however it ends. */
+export const containerFor = async (
+  t: ExecutionContext,
+  client: ContainerClient,
+  message: { id?: string; image?: string; [key: string]: unknown } = {},
+) => {
+  const id = message.id ?? ulid()
+  t.teardown(async () => {
+    await client.tryDelete({ id, force: true })
+  })
+  return client.create({ command: ['sleep', '1000'], ...message, id })
+}
