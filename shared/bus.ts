@@ -125,14 +125,15 @@ const consume = async function* (
 /** Makes or updates the streams, their consumers and the buckets; needs a role that may. */
 const ensureStreams = async (connection: NatsConnection, config: Config): Promise<void> => {
   const manager = await connection.jetstreamManager({ timeout: 10_000 })
-  const { commands, events, consumers, projector, buckets } = streams(config)
+  const { commands, events, consumers, projector, restarts, buckets } = streams(config)
   for (const stream of [commands, events] as unknown as StreamConfig[]) {
     const existing = await manager.streams.info(stream.name).catch(() => undefined) // absent, or the add says why not
     await (existing ? manager.streams.update(stream.name, stream) : manager.streams.add(stream))
   }
   for (const consumer of consumers as unknown as ConsumerConfig[])
     await manager.consumers.add('COMMANDS', consumer)
-  await manager.consumers.add('EVENTS', projector as unknown as ConsumerConfig)
+  for (const consumer of [projector, restarts] as unknown as ConsumerConfig[])
+    await manager.consumers.add('EVENTS', consumer)
   for (const bucket of buckets) await connection.jetstream().views.kv(bucket, { history: 1 })
 }
 
@@ -300,10 +301,14 @@ const eventLog = (connection: NatsConnection, source: string, log: Log) => {
 
     /** Follows events as they are stored, in order, across reconnects, until the signal; `pending` more are waiting. */
     followEvents: async function* ({ kind = '*', id = '*', after = 'new' }: Followed, signal: AbortSignal) {
+      // `DeliverPolicy.All` would be refused: the client names a start sequence beside it.
       const start =
-        typeof after === 'number'
-          ? { deliver_policy: DeliverPolicy.StartSequence, opt_start_seq: after + 1 }
-          : { deliver_policy: after === 'all' ? DeliverPolicy.All : DeliverPolicy.New }
+        after === 'new'
+          ? { deliver_policy: DeliverPolicy.New }
+          : {
+              deliver_policy: DeliverPolicy.StartSequence,
+              opt_start_seq: after === 'all' ? 1 : after + 1,
+            }
       const selection = { filterSubjects: subjects.event(kind, id), ...start }
       const consumer = await connection.jetstream().consumers.get('EVENTS', selection)
       const messages = await consumer.consume({ max_messages: 500 })
@@ -322,6 +327,27 @@ const eventLog = (connection: NatsConnection, source: string, log: Log) => {
         await handle(storedEvent(message.seq, message.subject, message.data))
         message.ack()
       }
+    },
+
+    /** Hands each event of a durable consumer to `handle` at once; what it answers is the delay until it is delivered again. */
+    considerEvents: async (
+      durable: string,
+      handle: (event: StoredEvent, deliveries: number) => Promise<number | undefined>,
+      signal: AbortSignal,
+    ) => {
+      for await (const message of consume(connection, 'EVENTS', durable, signal)) {
+        const event = storedEvent(message.seq, message.subject, message.data)
+        void handle(event, message.info.redeliveryCount).then((delayMs) =>
+          delayMs === undefined ? message.ack() : message.nak(delayMs),
+        )
+      }
+    },
+
+    /** Every id that has events of this kind. */
+    idsOf: async (kind: string): Promise<string[]> => {
+      const manager = await connection.jetstreamManager()
+      const { state } = await manager.streams.info('EVENTS', { subjects_filter: subjects.events(kind) })
+      return Object.keys(state.subjects ?? {}).map(idOfEvent)
     },
 
     /** Sees events as they are stored, without a promise to see all: hints to look. */

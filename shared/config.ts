@@ -80,6 +80,8 @@ export const loadConfig = (env: NodeJS.ProcessEnv = process.env) => {
     natsPassword: optional(env['DOLLY_NATS_PASSWORD']),
     /** Whether `trace.inject` may fail launches and end services on purpose. */
     faultInjection: env['DOLLY_FAULT_INJECTION'] === 'on',
+    /** Milliseconds between two comparisons of the host with the log. */
+    reconcileMs: Number(env['DOLLY_RECONCILE_MS'] || 60_000),
     /** How long an unacknowledged command stays with an orchestrator that died, in milliseconds. */
     ackWaitMs: Number(env['DOLLY_ACK_WAIT_MS'] || 10_000),
   }

@@ -3,7 +3,7 @@ export interface RequestMeta {
   /** Token of the saga's run: a service refuses older ones. */
   fence?: number | undefined
   /** Where the service shall end itself, for a test of what happens then; heeded only where injection is on. */
-  inject?: 'before-act' | 'after-act' | undefined
+  inject?: 'before-act' | 'after-act' | 'after-reply' | undefined
 }
 
 const names = { fence: 'Dolly-Fence', inject: 'Dolly-Inject' } as const
@@ -20,6 +20,6 @@ export const readMeta = (get: (name: string) => string): RequestMeta => {
   const inject = get(names.inject)
   return {
     ...(Number.isSafeInteger(fence) ? { fence } : {}),
-    ...(inject === 'before-act' || inject === 'after-act' ? { inject } : {}),
+    ...(inject === 'before-act' || inject === 'after-act' || inject === 'after-reply' ? { inject } : {}),
   }
 }

@@ -4,6 +4,7 @@ import { type Config, loadConfig } from './config.ts'
 import type { Operation, StepContract } from './contracts/contract.ts'
 import { Failure, reasonOf } from './failure.ts'
 import { createFence } from './fence.ts'
+import { operating } from './operating.ts'
 import type { RequestMeta } from './request-meta.ts'
 import { createKeyedQueue } from './keyed-queue.ts'
 import { type Log, createLog } from './log.ts'
@@ -76,10 +77,12 @@ export const createDispatcher = (definition: HostServiceDefinition, base: Omit<C
           throw new Failure('stale', `${verb} of ${id} comes from a run of the saga that was replaced`)
         }
         crash('before-act')
-        return target.handle(input as never, context)
+        return operating(`${verb} ${id ?? definition.name}`, () => target.handle(input as never, context))
       }
       const output = await (id === undefined || target.concurrent ? act() : queue.run(id, act))
       crash('after-act')
+      // The reply leaves in one of the loop's next turns.
+      if (inject === 'after-reply') setTimeout(() => crash('after-reply'), 5)
       return { output: output ?? {}, transcript: [...record.entries] }
     } catch (error) {
       if (error instanceof Failure) return { failure: error, transcript: [...record.entries] }

@@ -47,5 +47,14 @@ export const streams = ({ ackWaitMs }: { ackWaitMs: number }) => ({
     max_ack_pending: 500,
     deliver_policy: 'all',
   },
+  /** Starts containers again whose restart policy asks for it. */
+  restarts: {
+    durable_name: 'restarts',
+    filter_subject: subjects.events('container'),
+    ack_policy: 'explicit',
+    ack_wait: 120 * seconds,
+    max_ack_pending: 1000,
+    deliver_policy: 'new',
+  },
   buckets: ['containers', 'names'],
 })

@@ -95,5 +95,6 @@ export const readSpec = (paths: BundlePaths): ContainerPlan | undefined => {
   }
 }
 
+/** Retries: the monitor that is ending, or the watcher of exits, may still put a file there. */
 export const removeBundle = (paths: BundlePaths): Promise<void> =>
-  rm(paths.directory, { recursive: true, force: true })
+  rm(paths.directory, { recursive: true, force: true, maxRetries: 10, retryDelay: 5 })

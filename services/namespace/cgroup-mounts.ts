@@ -4,7 +4,8 @@ import { type Mount, parseMountTable } from '../../shared/mount-table.ts'
 
 const isCgroup = ({ fsType }: Mount): boolean => fsType === 'cgroup' || fsType === 'cgroup2'
 /** A named v1 hierarchy (systemd's) limits nothing and belongs to someone else. */
-const isNamed = ({ superOptions }: Mount): boolean => superOptions.some((option) => option.startsWith('name='))
+const isNamed = ({ superOptions }: Mount): boolean =>
+  superOptions.some((option) => option.startsWith('name='))
 
 /** The host's mounted cgroup trees, whole ones first. */
 export const readCgroupMounts = (): Mount[] =>

@@ -39,4 +39,3 @@ export const oomKills = (directories: readonly string[]): number =>
   [...present(directories, 'memory.oom_control'), ...present(directories, 'memory.events')]
     .map((text) => Number(/^oom_kill (\d+)$/m.exec(text)?.[1] ?? 0))
     .reduce((total, kills) => total + kills, 0)
-

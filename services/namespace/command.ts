@@ -19,9 +19,7 @@ export const mergeEnvironment = (...lists: readonly (readonly string[])[]): stri
 
 /** Docker's rule: an entrypoint that the caller gives also resets the image's `Cmd`. */
 const argsOf = ({ entrypoint, args }: Pick<Process, 'entrypoint' | 'args'>, image: ImageConfig): string[] =>
-  entrypoint
-    ? [...entrypoint, ...(args ?? [])]
-    : [...(image.Entrypoint ?? []), ...(args ?? image.Cmd ?? [])]
+  entrypoint ? [...entrypoint, ...(args ?? [])] : [...(image.Entrypoint ?? []), ...(args ?? image.Cmd ?? [])]
 
 /** The variables that every process of a container has unless it says otherwise; HOME comes from its user. */
 export const baseEnvironment = (hostname: string, terminal: boolean): string[] => [
@@ -37,7 +35,10 @@ export const commandOf = (
 ): Command => {
   const args = argsOf(process, image)
   if (!args[0]) {
-    throw new Failure('invalid_message', `cannot run container ${id}: neither it nor its image names a command`)
+    throw new Failure(
+      'invalid_message',
+      `cannot run container ${id}: neither it nor its image names a command`,
+    )
   }
   return {
     args,

@@ -23,7 +23,7 @@ import { removeContainer } from './removal.ts'
 import { stateOf } from './state.ts'
 
 /** The step's input as a plan's: it joins the network namespace that was made for it. */
-export const planOf = ({ start: _, networkNamespace, ...spec }: NamespaceInput): ContainerPlan => ({
+export const planOf = ({ networkNamespace, ...spec }: NamespaceInput): ContainerPlan => ({
   ...spec,
   network: networkNamespace === null ? { kind: 'host' } : { kind: 'join', path: networkNamespace },
 })
@@ -66,7 +66,11 @@ const wholeInit = (paths: BundlePaths): Init | undefined => {
  * The container's init, waiting or already started: the same one however often it is asked for. What
  * an interrupted launch left is removed first, and so is what this one leaves when it fails.
  */
-export const ensureInit = async (host: NamespaceHost, record: Recorder, spec: ContainerPlan): Promise<Init> => {
+export const ensureInit = async (
+  host: NamespaceHost,
+  record: Recorder,
+  spec: ContainerPlan,
+): Promise<Init> => {
   const paths = host.paths(spec.id)
   const remove = () => removeContainer(host, record, { id: spec.id, directories: spec.cgroupDirectories })
   const whole = wholeInit(paths)
@@ -99,9 +103,14 @@ const runAgain = async (host: NamespaceHost, context: Context, id: string): Prom
 }
 
 /** Runs init's command when it waits, or makes a new init in the same resources when it has ended. */
-export const startContainer = async (host: NamespaceHost, context: Context, id: string): Promise<ProcessState> => {
+export const startContainer = async (
+  host: NamespaceHost,
+  context: Context,
+  id: string,
+): Promise<ProcessState> => {
   const { status } = stateOf(host, id)
-  if (status === 'absent') throw new Failure('not_found', `cannot start container ${id}: it does not exist on this host`)
+  if (status === 'absent')
+    throw new Failure('not_found', `cannot start container ${id}: it does not exist on this host`)
   if (status === 'created') await release(context.record, host.paths(id))
   if (status === 'stopped') await runAgain(host, context, id)
   return stateOf(host, id)

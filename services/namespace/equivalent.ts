@@ -58,17 +58,22 @@ const renderings: Record<string, Render> = {
   pivot: ([root = '']) => `cd ${shellLine([root])} && pivot_root . . && umount -l . && cd /`,
   'mask-source': ([, path = '']) =>
     `mount -t tmpfs mask ${path} && touch ${path}/file && mkdir ${path}/directory`,
-  mask: ([, path = '']) => [
-    ...['mount', '--bind', '-o', 'ro'],
-    maskedDirectories.has(path) ? '/dev/shm/directory' : '/dev/shm/file',
-    path,
-  ],
+  mask: ([, path = '']) =>
+    ['mount', '--bind', '-o', 'ro'].concat(
+      maskedDirectories.has(path) ? '/dev/shm/directory' : '/dev/shm/file',
+      path,
+    ),
   readonly: ([path = '']) => ['mount', '--rbind', '-o', 'ro', path, path],
   detach: ([path = '']) => ['umount', '-l', path],
   console: () => 'script --command "$command" /dev/null',
   user: ([user = '']) => ['setpriv', `--reuid=${user || '0'}`, '--init-groups'],
   bounding: ([mask = '']) => ['capsh', `--drop=~${mask}`],
-  capabilities: ([effective = '']) => ['setpriv', `--inh-caps=-all`, `--ambient-caps=-all`, `--caps=${effective}`],
+  capabilities: ([effective = '']) => [
+    'setpriv',
+    `--inh-caps=-all`,
+    `--ambient-caps=-all`,
+    `--caps=${effective}`,
+  ],
   'no-new-privileges': () => ['setpriv', '--no-new-privs'],
   env: (variables) => ['export', ...variables],
   cwd: ([path = '']) => ['cd', path],

@@ -5,7 +5,14 @@ import type { processExec } from '../../shared/contracts/operations.ts'
 import { Failure } from '../../shared/failure.ts'
 import type { Recorder } from '../../shared/recorder.ts'
 import { waitFor } from './bounded-wait.ts'
-import { type BundlePaths, bundlePaths, readIfThere, readSpec, removeBundle, writeExecBundle } from './bundle.ts'
+import {
+  type BundlePaths,
+  bundlePaths,
+  readIfThere,
+  readSpec,
+  removeBundle,
+  writeExecBundle,
+} from './bundle.ts'
 import { commandOf, mergeEnvironment } from './command.ts'
 import type { NamespaceHost } from './host.ts'
 import { launch, release } from './launch.ts'
@@ -37,7 +44,8 @@ export const makeExec = async (host: NamespaceHost, record: Recorder, input: Exe
   if (!spec || state.pid === undefined) {
     throw new Failure('not_found', `cannot exec in container ${id}: it does not exist on this host`)
   }
-  if (state.status !== 'running') throw new Failure('conflict', `cannot exec in container ${id}: it is ${state.status}`)
+  if (state.status !== 'running')
+    throw new Failure('conflict', `cannot exec in container ${id}: it is ${state.status}`)
   const execId = randomBytes(8).toString('hex')
   const paths = bundlePaths(host.paths(id).exec(execId))
   const own = commandOf(spec, spec.imageConfig)

@@ -67,17 +67,21 @@ export const exitOf = (host: NamespaceHost, id: string): Exit | undefined => {
  * Publishes the container's exit once: the log's acknowledgement, then the mark in the bundle, then the
  * exit file goes. After a crash in between the same message id is published again.
  */
-export const reportExit = async (host: NamespaceHost, id: string, { bus, log }: Pick<Context, 'bus' | 'log'>) => {
+export const reportExit = async (
+  host: NamespaceHost,
+  id: string,
+  { bus, log }: Pick<Context, 'bus' | 'log'>,
+) => {
   const paths = host.paths(id)
   const exit = exitOf(host, id)
   if (!exit) return
   if (!existsSync(paths.reported)) {
-    const { pid, startedAt, ...data } = exit
+    const { pid, startedAt } = exit
     await bus.publishEvent({
       kind: 'container',
       id,
       type: 'container.exited',
-      data: { ...data, pid },
+      data: { ...exit },
       messageId: `${id}:exited:${pid}:${startedAt}`,
     })
     markReported(host, id)

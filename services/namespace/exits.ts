@@ -21,12 +21,18 @@ const unreported = (host: NamespaceHost): string[] => {
 }
 
 /** Publishes each exit of a container as it happens, and those that happened while nobody watched; until the signal. */
-export const watchExits = async (host: NamespaceHost, context: Context, signal: AbortSignal): Promise<void> => {
+export const watchExits = async (
+  host: NamespaceHost,
+  context: Context,
+  signal: AbortSignal,
+): Promise<void> => {
   const reporting = new Map<string, Promise<void>>()
   const report = (id: string): void => {
     if (reporting.has(id)) return
     const done = reportExit(host, id, context)
-      .catch((error: unknown) => context.log.warn({ container: id, reason: reasonOf(error) }, 'exit not reported yet'))
+      .catch((error: unknown) =>
+        context.log.warn({ container: id, reason: reasonOf(error) }, 'exit not reported yet'),
+      )
       .finally(() => reporting.delete(id))
     reporting.set(id, done)
   }

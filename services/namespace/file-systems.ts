@@ -71,7 +71,10 @@ const tmpfsOption = (entry: string, option: string): string => {
 export const tmpfsMount = (entry: string): Operation => {
   const [path = '', ...rest] = entry.split(':')
   if (!path.startsWith('/') || path.split('/').every((part) => part === '')) {
-    throw new Failure('invalid_message', `cannot mount tmpfs "${entry}": give an absolute path that is not "/"`)
+    throw new Failure(
+      'invalid_message',
+      `cannot mount tmpfs "${entry}": give an absolute path that is not "/"`,
+    )
   }
   const options = rest.join(':').split(',').filter(Boolean)
   const switches = new Set<string>(['rw', 'ro', 'noatime', ...Object.entries(restrictive).flat()])
@@ -82,7 +85,13 @@ export const tmpfsMount = (entry: string): Operation => {
     ...options.filter((option) => option === 'ro' || option === 'noatime'),
   ]
   const data = options.filter((option) => !switches.has(option)).map((option) => tmpfsOption(entry, option))
-  return mount('tmpfs', path.replace(/\/+$/, ''), attributes.join(','), ['mode=1777', ...data].join(','), 'inside')
+  return mount(
+    'tmpfs',
+    path.replace(/\/+$/, ''),
+    attributes.join(','),
+    ['mode=1777', ...data].join(','),
+    'inside',
+  )
 }
 
 const viewAttributes = 'nosuid,nodev,noexec,ro'

@@ -13,9 +13,9 @@ const containerOf = (bundles: string, bundle: string): string | null => {
 
 const monitors = ({ names }: NamespaceHost): Leak[] =>
   monitorPids(names).flatMap((pid) => {
-    const line = commandLine(pid)
-    const bundle = line?.[line.indexOf('--bundle') + 1]
-    if (!line || !bundle) return []
+    const line = commandLine(pid) ?? []
+    const bundle = line.includes('--bundle') ? line[line.indexOf('--bundle') + 1] : undefined
+    if (!bundle) return []
     return [{ kind: 'monitor', name: `process ${pid}`, container: containerOf(names.bundles, bundle) }]
   })
 
@@ -34,7 +34,9 @@ export const releaseHost = (host: NamespaceHost): string[] => {
   const used = inventory(host)
   if (used.length > 0) {
     const containers = [...new Set(used.map(({ container, name }) => container ?? name))]
-    throw new Failure('busy', `cannot release the namespace service: in use by ${containers.join(', ')}`, { details: { containers } })
+    throw new Failure('busy', `cannot release the namespace service: in use by ${containers.join(', ')}`, {
+      details: { containers },
+    })
   }
   return removeMonitorCgroups(host.names)
 }

@@ -32,7 +32,9 @@ export const ensureMonitorCgroups = (names: Names): string[] => {
       fillCpuset(dirname(directory))
       fillCpuset(directory)
     } catch (error) {
-      throw new Failure('host_unfit', `cannot make the monitors' cgroup ${directory}: ${reasonOf(error)}`, { cause: error })
+      throw new Failure('host_unfit', `cannot make the monitors' cgroup ${directory}: ${reasonOf(error)}`, {
+        cause: error,
+      })
     }
   }
   return directories
@@ -48,14 +50,27 @@ export const monitorPids = (names: Names): number[] => [
   ),
 ]
 
-/** Removes them; answers those that were there. A parent stays while containers or the cgroup service use it. */
+const inUse = new Set(['EBUSY', 'ENOTEMPTY'])
+
+const removed = (directory: string): boolean => {
+  try {
+    rmdirSync(directory)
+    return true
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT') return false
+    throw error
+  }
+}
+
+/** Removes them and answers those that were there, with their parents, unless containers have cgroups in these. */
 export const removeMonitorCgroups = (names: Names): string[] =>
-  monitorDirectories(names).filter((directory) => {
-    try {
-      rmdirSync(directory)
-      return true
-    } catch (error) {
-      if (errnoOf(error) === 'ENOENT') return false
-      throw new Failure('busy', `cannot remove cgroup ${directory}: ${reasonOf(error)}`, { cause: error })
-    }
-  })
+  monitorDirectories(names).flatMap((directory) =>
+    [directory, dirname(directory)].filter((each) => {
+      try {
+        return removed(each)
+      } catch (error) {
+        if (each !== directory && inUse.has(errnoOf(error) ?? '')) return false
+        throw new Failure('busy', `cannot remove cgroup ${each}: ${reasonOf(error)}`, { cause: error })
+      }
+    }),
+  )

@@ -32,17 +32,17 @@ const launchLimitMs = 30_000
 const [syncPipe, startPipe, programDescriptor] = [3, 4, 5]
 
 /** conmon's command line; relative to the bundle, in which it runs. */
-export const monitorArguments = ({ id, paths, exitDirectory, terminal, stdin }: Launch): string[] => [
-  ...['--api-version', '1', '--cid', id, '--cuuid', id, '--name', id],
-  ...['--runtime', `/proc/self/fd/${programDescriptor}`, '--bundle', paths.directory],
-  ...['--container-pidfile', paths.pid, '--conmon-pidfile', paths.monitorPid],
-  ...['--exit-dir', exitDirectory, '--full-attach'],
-  ...['--log-path', `k8s-file:${paths.log}`, '--log-size-max', String(logBytes), '--no-sync-log'],
-  ...(terminal ? ['--terminal'] : []),
-  ...(stdin ? ['--stdin'] : []),
-  // A terminal outlives the client that detaches from it; a pipe ends with its writer.
-  ...(terminal ? ['--leave-stdin-open'] : []),
-]
+export const monitorArguments = ({ id, paths, exitDirectory, terminal, stdin }: Launch): string[] =>
+  [
+    ['--api-version', '1', '--cid', id, '--cuuid', id, '--name', id],
+    ['--runtime', `/proc/self/fd/${programDescriptor}`, '--bundle', paths.directory],
+    ['--container-pidfile', paths.pid, '--conmon-pidfile', paths.monitorPid],
+    ['--exit-dir', exitDirectory, '--full-attach'],
+    ['--log-path', `k8s-file:${paths.log}`, '--log-size-max', String(logBytes), '--no-sync-log'],
+    // A terminal outlives the client that detaches from it; a pipe ends with its writer.
+    terminal ? ['--terminal', '--leave-stdin-open'] : [],
+    stdin ? ['--stdin'] : [],
+  ].flat()
 
 const start = ({ conmon, program }: MonitorHost, launch: Launch): ChildProcess => {
   const errors = openSync(launch.paths.monitorErrors, 'w', 0o600)
@@ -89,7 +89,8 @@ const answerOf = (child: ChildProcess): Promise<string> => {
 
 const release = (child: ChildProcess, cgroups: readonly string[]): void => {
   // Before conmon forks: afterwards the pid that is known here is not the one that stays.
-  for (const directory of cgroups) writeFileSync(join(directory, 'cgroup.procs'), String(child.pid), { flag: 'r+' })
+  for (const directory of cgroups)
+    writeFileSync(join(directory, 'cgroup.procs'), String(child.pid), { flag: 'r+' })
   const pipe = child.stdio[startPipe] as Socket
   pipe.on('error', () => child.kill('SIGKILL'))
   pipe.end('\0')
@@ -114,7 +115,9 @@ export const launchMonitor = async (host: MonitorHost, launch: Launch): Promise<
     }
     const answer = await answered
     const pid = /"(?:pid|data)"\s*:\s*(-?\d+)/.exec(answer)?.[1]
-    return pid !== undefined && Number(pid) > 0 ? undefined : answer || monitorErrors(launch.paths) || 'conmon died'
+    return pid !== undefined && Number(pid) > 0
+      ? undefined
+      : answer || monitorErrors(launch.paths) || 'conmon died'
   } catch (error) {
     if (error instanceof Failure) throw error
     throw new Failure('system', `cannot run ${host.conmon}: ${reasonOf(error)}`, { cause: error })
@@ -152,6 +155,9 @@ export const endLaunchers = async (
   if (await waitFor(ended, graceMs)) return
   for (const pid of left()) process.kill(pid, 'SIGKILL')
   if (!(await waitFor(ended, 5000))) {
-    throw new Failure('busy', `cannot end the monitor of ${paths.directory}: process ${left().join(', ')} still runs`)
+    throw new Failure(
+      'busy',
+      `cannot end the monitor of ${paths.directory}: process ${left().join(', ')} still runs`,
+    )
   }
 }

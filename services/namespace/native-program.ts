@@ -11,7 +11,9 @@ const assertBuilt = (): void => {
   try {
     accessSync(nativeProgram, constants.X_OK)
   } catch (error) {
-    throw new Failure('host_unfit', `cannot run ${nativeProgram}: ${reasonOf(error)}; run "make setup"`, { cause: error })
+    throw new Failure('host_unfit', `cannot run ${nativeProgram}: ${reasonOf(error)}; run "make setup"`, {
+      cause: error,
+    })
   }
 }
 

@@ -31,9 +31,7 @@ const endLaunchersOf = async (paths: BundlePaths): Promise<void> => {
   const monitor = monitorOf(paths)
   // Without a pid file the launch was interrupted early: whoever names this bundle belongs to it.
   if (monitor === undefined && readIfThere(paths.monitorPid)?.trim() && readInit(paths.pid)) return
-  await (monitor === undefined
-    ? endLaunchers(launchersOf(paths), paths, 0)
-    : endLaunchers([monitor], paths))
+  await (monitor === undefined ? endLaunchers(launchersOf(paths), paths, 0) : endLaunchers([monitor], paths))
 }
 
 const execBundles = (paths: BundlePaths): BundlePaths[] =>

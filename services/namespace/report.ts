@@ -17,7 +17,14 @@ export const parseReport = (text: string): Outcome[] =>
     const [, index, errno, nanoseconds, detail = ''] = /^(\d+) (\d+) (\d+)(?: (.*))?$/.exec(line) ?? []
     return index === undefined
       ? []
-      : [{ index: Number(index), errno: Number(errno), nanoseconds: Number(nanoseconds), detail: detail.trim() }]
+      : [
+          {
+            index: Number(index),
+            errno: Number(errno),
+            nanoseconds: Number(nanoseconds),
+            detail: detail.trim(),
+          },
+        ]
   })
 
 const errors = getSystemErrorMap()

@@ -6,14 +6,19 @@ import type { Operation } from './operation.ts'
 /** Files and directories of the kernel's that a container may not see, as in Podman. */
 export const masked = {
   directories: ['/proc/acpi', '/proc/asound', '/proc/scsi', '/sys/firmware', '/sys/devices/virtual/powercap'],
-  files: [
-    ...['/proc/interrupts', '/proc/kcore', '/proc/keys', '/proc/latency_stats', '/proc/sched_debug'],
-    ...['/proc/timer_list', '/proc/timer_stats'],
-  ],
+  files: 'interrupts kcore keys latency_stats sched_debug timer_list timer_stats'
+    .split(' ')
+    .map((name) => `/proc/${name}`),
 } as const
 
 /** Those that it may see but not change. */
-export const readonlyPaths = ['/proc/bus', '/proc/fs', '/proc/irq', '/proc/sys', '/proc/sysrq-trigger'] as const
+export const readonlyPaths = [
+  '/proc/bus',
+  '/proc/fs',
+  '/proc/irq',
+  '/proc/sys',
+  '/proc/sysrq-trigger',
+] as const
 
 /** Covers with an inode of the container's own: one of the host's, as /dev/null, could be swapped (CVE-2025-31133). */
 export const covers = (slot: string): Operation[] => [
@@ -40,9 +45,13 @@ export const sysctlWrites = (
   // Lets `ping` work without NET_RAW.
   const all = { ...(ownNetwork ? { 'net.ipv4.ping_group_range': '0 2147483647' } : {}), ...sysctls }
   return Object.entries(all).map(([key, value]): Operation => {
-    const permitted = ipcSysctls.has(key) || key.startsWith('fs.mqueue.') || (ownNetwork && key.startsWith('net.'))
+    const permitted =
+      ipcSysctls.has(key) || key.startsWith('fs.mqueue.') || (ownNetwork && key.startsWith('net.'))
     if (!permitted || !/^[\w.\-/]+$/.test(key) || key.split(/[./]/).some((part) => part === '')) {
-      throw new Failure('not_permitted', `cannot set sysctl ${key}: it does not belong to a namespace of the container`)
+      throw new Failure(
+        'not_permitted',
+        `cannot set sysctl ${key}: it does not belong to a namespace of the container`,
+      )
     }
     // As in sysctl(8): the first separator tells which of "." and "/" parts the path.
     const parts = key.split('.').map((part) => part.replaceAll('/', '.'))

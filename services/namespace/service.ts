@@ -7,6 +7,7 @@ import {
   objects,
   processExec,
   processKill,
+  processOrigin,
   processState,
   processStop,
   release,
@@ -14,7 +15,7 @@ import {
 import { labNamespace, labStart, namespace } from '../../shared/contracts/steps.ts'
 import { Failure } from '../../shared/failure.ts'
 import { type Context, type Endpoint, type HostServiceDefinition, endpoint } from '../../shared/service.ts'
-import { type LabInput, type NamespaceInput } from './bundle.ts'
+import { type LabInput, type NamespaceInput, readSpec } from './bundle.ts'
 import { ensureInit, labPlanOf, planOf, startContainer, startOnce } from './container.ts'
 import { makeExec, startExec, waitExec } from './exec.ts'
 import { markReported } from './exit-status.ts'
@@ -74,11 +75,21 @@ const steps = (host: () => NamespaceHost): Endpoint[] => [
 
 const operations = (host: () => NamespaceHost): Endpoint[] => [
   { ...endpoint(processState, async ({ id }) => stateOf(host(), id)), concurrent: true },
+  {
+    ...endpoint(processOrigin, async ({ id }) => {
+      const { origin = null } = readSpec(host().paths(id)) ?? {}
+      return { origin, state: stateOf(host(), id) }
+    }),
+    concurrent: true,
+  },
   { ...endpoint(processKill, (input, { record }) => killContainer(host(), record, input)), concurrent: true },
   { ...endpoint(processStop, (input, { record }) => stopContainer(host(), record, input)), concurrent: true },
   { ...endpoint(processExec, (input, { record }) => makeExec(host(), record, input)), concurrent: true },
   endpoint(execStart, ({ id, execId }, { record }) => startExec(host(), record, id, execId)),
-  { ...endpoint(execWait, ({ id, execId, timeoutMs }) => waitExec(host(), id, execId, timeoutMs)), concurrent: true },
+  {
+    ...endpoint(execWait, ({ id, execId, timeoutMs }) => waitExec(host(), id, execId, timeoutMs)),
+    concurrent: true,
+  },
   endpoint(objects.namespace, async () => ({ objects: inventory(host()) })),
   endpoint(release.namespace, async () => ({ released: releaseHost(host()) })),
 ]

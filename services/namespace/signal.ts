@@ -8,7 +8,8 @@ const byName = (name: string): number | undefined => {
   if (known !== undefined) return known
   const [, base, sign, offset] = /^SIGRT(MIN|MAX)(?:([+-])(\d+))?$/.exec(name) ?? []
   if (!base) return undefined
-  const number = (base === 'MIN' ? realtime.min : realtime.max) + (sign === '-' ? -1 : 1) * Number(offset ?? 0)
+  const number =
+    (base === 'MIN' ? realtime.min : realtime.max) + (sign === '-' ? -1 : 1) * Number(offset ?? 0)
   return number >= realtime.min && number <= realtime.max ? number : undefined
 }
 

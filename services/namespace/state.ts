@@ -16,8 +16,17 @@ export const stateOf = (host: NamespaceHost, id: string): ProcessState => {
   if (isAlive(init)) {
     // Between the start and execve it still runs the native program.
     const waits = !existsSync(paths.started) && isWaiting(init)
-    return { status: waits ? 'created' : isFrozen(spec.cgroupDirectories) ? 'paused' : 'running', pid, startedAt }
+    return {
+      status: waits ? 'created' : isFrozen(spec.cgroupDirectories) ? 'paused' : 'running',
+      pid,
+      startedAt,
+    }
   }
   const exit = exitOf(host, id)
-  return { status: 'stopped', pid, startedAt, ...(exit ? { exitCode: exit.exitCode, oomKilled: exit.oomKilled } : {}) }
+  return {
+    status: 'stopped',
+    pid,
+    startedAt,
+    ...(exit ? { exitCode: exit.exitCode, oomKilled: exit.oomKilled } : {}),
+  }
 }

@@ -14,7 +14,8 @@ import { stateOf } from './state.ts'
 const livingInit = (host: NamespaceHost, id: string, verb: string): { init: Init; spec: ContainerPlan } => {
   const paths = host.paths(id)
   const [init, spec] = [readInit(paths.pid), readSpec(paths)]
-  if (!init || !spec) throw new Failure('not_found', `cannot ${verb} container ${id}: it does not exist on this host`)
+  if (!init || !spec)
+    throw new Failure('not_found', `cannot ${verb} container ${id}: it does not exist on this host`)
   if (!isAlive(init)) throw new Failure('conflict', `cannot ${verb} container ${id}: it is stopped`)
   return { init, spec }
 }

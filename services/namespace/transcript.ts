@@ -4,7 +4,9 @@ import type { Operation } from './operation.ts'
 import { type Outcome, errnoText } from './report.ts'
 
 const sourcesOf = (plan: readonly Operation[]): Map<string, string> =>
-  new Map(plan.flatMap(([name, slot = '', source = '']) => (name === 'tree' ? [[slot, source] as const] : [])))
+  new Map(
+    plan.flatMap(([name, slot = '', source = '']) => (name === 'tree' ? [[slot, source] as const] : [])),
+  )
 
 /**
  * The plan and what the native program reports of it, as entries of the container's record: each call
@@ -21,7 +23,8 @@ export const transcriptOf = (plan: readonly Operation[], report: readonly Outcom
       equivalent: equivalent ?? operation.join(' '),
       durationMs: Math.round(nanoseconds / 1000) / 1000,
     }
-    if (errno !== 0) return [{ ...entry, error: detail ? `${errnoText(errno)}: ${detail}` : errnoText(errno) }]
+    if (errno !== 0)
+      return [{ ...entry, error: detail ? `${errnoText(errno)}: ${detail}` : errnoText(errno) }]
     return equivalent === undefined ? [] : [entry]
   })
 }

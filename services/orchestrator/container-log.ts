@@ -2,7 +2,7 @@ import { z } from 'zod'
 import type { Bus } from '../../shared/bus.ts'
 import type { Container, ContainerStatus } from '../../shared/contracts/container.ts'
 import { ContainerSpec } from '../../shared/contracts/container-spec.ts'
-import { type StoredEvent, outcomeTypes } from '../../shared/contracts/event.ts'
+import { type CloudEvent, type StoredEvent, outcomeTypes } from '../../shared/contracts/event.ts'
 import { SagaRecord } from '../../shared/contracts/journal.ts'
 import { Failure } from '../../shared/failure.ts'
 import { retrying } from '../../shared/retry.ts'
@@ -22,6 +22,8 @@ export interface ContainerLog {
   /** Message id of the command that last began to undo it. */
   unwoundBy: string | undefined
   container: Container | undefined
+  /** When the last event was written, in milliseconds since the epoch. */
+  changedAt: number
 }
 
 const Entry = z.object({ record: SagaRecord })
@@ -60,6 +62,8 @@ const Lifecycle = z.object({
   exitCode: z.number().optional(),
   oomKilled: z.boolean().optional(),
   finishedAt: z.string().optional(),
+  /** Started by the restart policy. */
+  restart: z.boolean().optional(),
 })
 
 /** The container's own events, after its saga has completed: what each makes of the status. */
@@ -76,6 +80,31 @@ const initOf = (saga: SagaState) => {
     pid: output?.['pid'] as number | undefined,
     startedAt: output?.['startedAt'] as string | undefined,
   }
+}
+
+/** A process that ran this long has not failed at once: its restarts are counted anew. */
+const steadyMs = 10_000
+
+/** Takes one event of the container's own life into account. */
+const live = (container: Container, { type, data }: CloudEvent, exited: Set<string>): void => {
+  if (type === 'container.stopping') container.stoppedByUser = true
+  const status = lifecycle[type]
+  if (!status) return
+  const { pid, startedAt, restart, ...rest } = Lifecycle.parse(data)
+  if (type === 'container.exited') {
+    exited.add(`${pid}:${startedAt}`)
+    if (startedAt && rest.finishedAt && Date.parse(rest.finishedAt) - Date.parse(startedAt) > steadyMs)
+      container.restarts = 0
+  }
+  // A process may end before its start is on the log.
+  if (type === 'container.started' && exited.has(`${pid}:${startedAt}`)) return
+  container.status = status
+  Object.assign(container, rest)
+  if (status === 'stopped') delete container.pid
+  if (type !== 'container.started') return
+  Object.assign(container, { pid, startedAt })
+  if (restart) container.restarts = (container.restarts ?? 0) + 1
+  for (const key of ['exitCode', 'oomKilled', 'finishedAt', 'stoppedByUser'] as const) delete container[key]
 }
 
 const describe = (saga: SagaState, events: readonly StoredEvent[], createdAt: string): Container => {
@@ -105,20 +134,7 @@ const describe = (saga: SagaState, events: readonly StoredEvent[], createdAt: st
   Object.assign(container, initOf(saga))
   container.status = spec.start ? 'running' : 'created'
   const exited = new Set<string>()
-  for (const { event } of events) {
-    const status = event && lifecycle[event.type]
-    if (!status) continue
-    const { pid, startedAt, ...rest } = Lifecycle.parse(event.data)
-    if (event.type === 'container.exited') exited.add(`${pid}:${startedAt}`)
-    // A process may end before its start is on the log.
-    if (event.type === 'container.started' && exited.has(`${pid}:${startedAt}`)) continue
-    container.status = status
-    Object.assign(container, rest)
-    if (event.type !== 'container.started') continue
-    Object.assign(container, { pid, startedAt })
-    for (const key of ['exitCode', 'oomKilled', 'finishedAt'] as const) delete container[key]
-  }
-  if (container.status === 'stopped') delete container.pid
+  for (const { event } of events) if (event) live(container, event, exited)
   return container
 }
 
@@ -142,6 +158,7 @@ export const foldContainer = (events: readonly StoredEvent[]): ContainerLog => {
     startedBy: started?.commandid,
     unwoundBy: eventAt(unwound)?.commandid,
     container: saga && describe(saga, own, started?.time ?? ''),
+    changedAt: Date.parse(events.at(-1)?.event?.time ?? '') || 0,
   }
 }
 

@@ -57,7 +57,7 @@ export const createContainerRuns = ({ bus, executor, log, signal }: RunsParts) =
     /** A run of the container's saga. Throws `Failure` (`unavailable`) when its version is not known here. */
     open: (
       id: string,
-      commandId: string,
+      commandId: string | undefined,
       { content, saga }: ContainerLog,
       fresh?: Pick<SagaState, 'saga' | 'version'>,
     ): Run => {
@@ -79,6 +79,8 @@ export const createContainerRuns = ({ bus, executor, log, signal }: RunsParts) =
         if (runs.get(id) === run) runs.delete(id)
       }
     },
+    /** Whether this process drives the container's saga. */
+    has: (id: string): boolean => runs.has(id),
     /** Tells the run of a container, if it is here, that someone else has written to its journal. */
     refresh: (id: string): Promise<void> => runs.get(id)?.refresh() ?? Promise.resolve(),
   }

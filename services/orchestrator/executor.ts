@@ -44,7 +44,7 @@ export const hostExecutor = (
   return {
     act: async (request) => {
       const { contract, direction, input } = request
-      const body = parseInput(contract.input, input) as object
+      const body = parseInput(contract.input, { ...input, origin: input }) as object
       if (contract.service === 'orchestrator') {
         const step = local[contract.name]
         if (!step) throw new Error(`no local step ${contract.name}`)

@@ -12,6 +12,10 @@ import { injecting } from './fault-injection.ts'
 import { hostExecutor } from './executor.ts'
 import { nameStep } from './name-step.ts'
 import { createProjection } from './projection.ts'
+import { createReach } from './reach.ts'
+import { createReconciler } from './reconcile.ts'
+import { createStarter, followExits } from './restarts.ts'
+import { sagaVerbs } from './saga-verbs.ts'
 import { verbHandlers } from './verbs.ts'
 
 const drainMs = 5000
@@ -42,11 +46,15 @@ bus.hints('container', (id, raw) => {
   if (raw.includes('"saga.cancelled"')) void runs.refresh(id)
 })
 
+const reach = createReach({ bus, projection })
+const start = createStarter({ bus, executor: hosts, reach })
+const parts = { bus, projection, reach, node }
+const handlers = [...verbHandlers(parts, start), ...sagaVerbs({ ...parts, executor: hosts, runs })]
 await bus.serve({
   name: 'orchestrator',
   description: 'Runs container launches as sagas and answers questions about them',
   metadata: { node, root: config.root, pid: String(process.pid) },
-  endpoints: verbHandlers({ bus, projection, node }).map(({ verb: { subject }, handle }) => ({
+  endpoints: handlers.map(({ verb: { subject }, handle }) => ({
     name: subject.replace('.', '-'),
     subject,
     handle: async (body) => {
@@ -62,6 +70,19 @@ await bus.serve({
 const consuming = durableCommands.map((subject) =>
   bus.consumeCommands(subject.replace('.', '-'), (command) => void deliveries.handle(command), stop.signal),
 )
+const following = [projection.ended, followExits(bus, start, log, stop.signal)]
+const { reconcileMs: everyMs } = config
+const staleMs = 6 * ackWaitMs
+const reconciler = createReconciler({
+  ...parts,
+  executor: hosts,
+  runs,
+  log,
+  signal: stop.signal,
+  everyMs,
+  staleMs,
+})
+following.push(reconciler.run())
 bus.announce(node, 'orchestrator')
 log.info('service started')
 
@@ -69,7 +90,7 @@ log.info('service started')
 const end = async (signal: string): Promise<void> => {
   log.info({ signal }, 'service stopping')
   stop.abort()
-  await Promise.all(consuming)
+  await Promise.all([...consuming, ...following])
   const until = Date.now() + drainMs
   while (!deliveries.idle() && Date.now() < until) await delay(20)
   halt.abort(new Failure('interrupted', 'the orchestrator is stopping'))

@@ -56,13 +56,25 @@ export const createProjection = async (bus: Bus, log: Log, signal: AbortSignal) 
       signal,
     )
 
+  /** Projects every container of the log; answers how many there are now. */
+  const rebuild = async (): Promise<number> => {
+    for (const id of await bus.idsOf('container')) {
+      await project(id).catch((error: unknown) =>
+        log.warn({ container: id, reason: reasonOf(error) }, 'log not projected'),
+      )
+    }
+    return known.size
+  }
+
   const { promise: ready, resolve } = Promise.withResolvers<void>()
   const watching = watch(resolve)
   await ready
+  if (known.size === 0) await rebuild()
   return {
     list: (): Container[] => [...known.values()].toSorted((a, b) => b.createdAt.localeCompare(a.createdAt)),
     get: (id: string) => known.get(id),
     idOfName: (name: string) => [...known.values()].find((container) => container.name === name)?.id,
+    rebuild,
     ended: Promise.all([watching, consume()]),
   }
 }

@@ -32,7 +32,7 @@ const check = (path: string, { least, purpose }: { least: number; purpose: strin
 }
 
 /** Throws `Failure` (`no_space`) with what is left when the copy-on-write file system or the host below it is full. */
-export const requireSpace = ({ names, root, cowfsDirectory }: Config, purpose: string, bytes = 0): void => {
-  check(names.cowfs, { least: leastInside + bytes, purpose })
+export const requireSpace = ({ names, root, cowfsDirectory }: Config, purpose: string): void => {
+  check(names.cowfs, { least: leastInside, purpose })
   if (!cowfsDirectory) check(root, { least: leastOnHost, purpose })
 }

@@ -30,6 +30,10 @@ export const Container = z.object({
   exitCode: z.number().int().optional(),
   oomKilled: z.boolean().optional(),
   address: z.string().nullish(),
+  /** A user stopped or killed it: no restart policy brings it back. */
+  stoppedByUser: z.boolean().optional(),
+  /** Restarts by policy since it last ran for ten seconds. */
+  restarts: z.number().int().optional(),
   /** Why it failed or is stuck. */
   error: z.object({ code: z.string(), step: z.string().optional(), reason: z.string() }).optional(),
   /** Resources that could not be undone; empty unless stuck. */

@@ -93,6 +93,12 @@ export const cgroupUnpause = operation('cgroup', 'unpause', {
   output: Nothing,
 })
 
+/** What a container was made from and what its init does, from the host alone: for a log that was lost. */
+export const processOrigin = operation('namespace', 'origin', {
+  input: z.object({ id: ContainerId }),
+  output: z.object({ origin: z.record(z.string(), z.unknown()).nullable(), state: ProcessState }),
+})
+
 const Leak = z.object({ kind: z.string(), name: z.string(), container: z.string().nullable() })
 export type Leak = z.infer<typeof Leak>
 

@@ -60,6 +60,8 @@ const Init = z.object({ pid: z.number().int(), startedAt: z.string() })
 
 const namespaceInput = {
   id: ContainerId,
+  /** The whole specification, kept on the host so that a container outlives the log that made it. */
+  origin: z.record(z.string(), z.unknown()).optional(),
   hostname: z.string(),
   domainname: z.string().optional(),
   process: Process,

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { Container } from './container.ts'
+import { Container, ContainerStatus } from './container.ts'
 import { ContainerCreate, ContainerDelete } from './container-create.ts'
 import { Image } from './operations.ts'
 import * as host from './operations.ts'
@@ -19,6 +19,16 @@ const verb = <In extends z.ZodType, Out extends z.ZodType>(
   subject,
   input,
   output,
+})
+
+const SagaSummary = z.object({
+  id: z.string(),
+  name: z.string(),
+  node: z.string(),
+  status: ContainerStatus,
+  error: Container.shape.error,
+  leaked: Container.shape.leaked,
+  sequence: z.number(),
 })
 
 /** A container by its id, its name or an unambiguous beginning of its id. */
@@ -66,6 +76,35 @@ export const verbs = {
     'image.rm',
     host.imageRemove.input.extend({ node: z.string().optional() }).strict(),
     host.imageRemove.output,
+  ),
+  sagaList: verb(
+    'saga.list',
+    z.strictObject({ all: z.boolean().default(false) }),
+    z.object({ sagas: z.array(SagaSummary) }),
+  ),
+  sagaShow: verb(
+    'saga.show',
+    Target,
+    z.object({
+      id: z.string(),
+      records: z.array(
+        z.object({ sequence: z.number(), time: z.string().nullable(), type: z.string(), data: z.unknown() }),
+      ),
+    }),
+  ),
+  /** Undoes a stuck saga again, from what is left. */
+  sagaRetry: verb('saga.retry', Target, SagaSummary),
+  /** Leaves one resource of a stuck saga as it is and undoes the rest. */
+  sagaSkip: verb('saga.skip', Target.extend({ step: z.string() }), SagaSummary),
+  /** Gives a stuck saga up: what is left stays on the host, and the log says that it was left. */
+  sagaAbort: verb('saga.abort', Target, SagaSummary),
+  /** Makes the projection of all containers anew from the log. */
+  sagaRebuild: verb('saga.rebuild', z.strictObject({}), z.object({ containers: z.number() })),
+  /** Removes what a host keeps of a container that the log does not know: only ever on an operator's word. */
+  nodeClean: verb(
+    'node.clean',
+    Target.extend({ node: z.string().optional() }),
+    z.object({ removed: z.array(z.string()) }),
   ),
   leaks: verb(
     'node.leaks',

@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import test from 'ava'
@@ -10,6 +11,7 @@ import { run } from '../../shared/recorder.ts'
 import { subjects } from '../../shared/subjects.ts'
 import { ReplyBody } from '../../shared/wire.ts'
 import { down } from '../../services/cli/stack/down.ts'
+import { hierarchiesIn } from '../../services/cli/stack/kernel-checks.ts'
 import { natsRuns } from '../../services/cli/stack/orphans.ts'
 import { identify } from '../../services/cli/stack/process-table.ts'
 import { serviceNames } from '../../services/cli/stack/project.ts'
@@ -32,7 +34,9 @@ const onHost = async ({ names }: Config): Promise<string[]> => {
     ...(loops.includes(names.image) ? ['loop device'] : []),
     ...(links.includes(names.bridge) ? ['bridge'] : []),
     ...(tables.includes(names.nftTable) ? ['table'] : []),
-    ...(mounts.includes(names.cgroupParent) ? ['cgroup'] : []),
+    ...hierarchiesIn(mounts)
+      .map(({ path }) => join(path, names.cgroupParent))
+      .filter((path) => existsSync(path)),
   ]
 }
 
@@ -89,7 +93,8 @@ test.serial('containers outlive the stack, and the next one finds them', async (
     { id, name: 'stays', image: 'busybox', command: ['sleep', '1000'] },
     { messageId: id },
   )
-  await eventually('the container runs', () => runs(stack, id), 20_000)
+  const types = async () => (await bus.journal('container', id)).map(({ event }) => event?.type)
+  await eventually('the launch has ended', async () => (await types()).includes('container.running'), 20_000)
   const { pid } = await stateOf(stack, id)
 
   const lines: string[] = []

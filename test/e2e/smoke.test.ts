@@ -2,7 +2,8 @@ import test from 'ava'
 import { containerClient, containerFor } from '../helpers/container-client.ts'
 import { startStack } from '../helpers/stack.ts'
 
-test('smoke', async (t) => {
+test("smoke", async (t) => {
+  t.log = console.log
   const t0 = performance.now()
   await using stack = await startStack()
   t.log('stack', performance.now() - t0)

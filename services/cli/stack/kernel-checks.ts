@@ -78,15 +78,19 @@ const cgroupChecks = async (): Promise<HostCheck[]> => {
   }
   const there = new Set(hierarchies.flatMap((hierarchy) => hierarchy.controllers))
   const missing = controllers.filter((controller) => !there.has(controller))
-  const found = hierarchies.map(
-    ({ version, path, controllers: has }) =>
-      `v${version} ${path}${has.length > 0 ? ` (${has.join(' ')})` : ''}`,
-  )
+  const controlledBy = (version: 1 | 2) => {
+    const those = hierarchies.filter((hierarchy) => hierarchy.version === version)
+    const has = those
+      .flatMap((hierarchy) => hierarchy.controllers)
+      .filter((name) => !name.startsWith('name='))
+    return those.length === 0 ? [] : [`v${version}: ${has.join(' ') || 'no controllers'}`]
+  }
+  const found = [...controlledBy(1), ...controlledBy(2)]
   return [
     {
       name: 'kernel: cgroups',
       ok: missing.length === 0,
-      found: found.join(', ') || 'none mounted',
+      found: found.join('; ') || 'none mounted',
       wanted: `controllers ${controllers.join(' ')}`,
     },
   ]

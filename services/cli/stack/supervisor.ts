@@ -6,7 +6,7 @@ import type { Config } from '../../../shared/config.ts'
 import { Failure, reasonOf } from '../../../shared/failure.ts'
 import type { Log } from '../../../shared/log.ts'
 import { type KeptProgram, keepRunning } from './keep-running.ts'
-import { environmentOf } from './stack-environment.ts'
+import { environmentOf, leanMemory } from './stack-environment.ts'
 import { startNatsServer } from './start-nats-server.ts'
 import { endOrphans } from './orphans.ts'
 import { projectDirectory, serviceNames } from './project.ts'
@@ -39,9 +39,6 @@ export interface SupervisorOptions {
 
 const readyWithinMs = 60_000
 const boundLogsEveryMs = 30_000
-
-// A service allocates little: a young generation of 1 MiB takes 20 MB less memory in each.
-const leanMemory = ['--max-semi-space-size=1']
 
 const serviceProgram = (config: Config, { name, main }: Service, url: string) => ({
   name,

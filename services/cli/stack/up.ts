@@ -8,7 +8,7 @@ import { requireFitHost } from './host-checks.ts'
 import { projectDirectory } from './project.ts'
 import { releaseHost } from './release-host.ts'
 import { boundLog, lastWords, openLog } from './service-log.ts'
-import { environmentOf } from './stack-environment.ts'
+import { environmentOf, leanMemory } from './stack-environment.ts'
 import { type StackInfo, readStackInfo } from './stack-files.ts'
 import { type Progress, supervise } from './supervisor.ts'
 
@@ -93,12 +93,16 @@ export const startSupervisor = async (
   const file = await openLog(logFile)
   await boundLog(logFile)
   const { size } = await file.stat()
-  const child = spawn(process.execPath, ['services/cli/stack/main.ts', ...(bound ? ['--bound'] : [])], {
-    cwd: projectDirectory,
-    env: environmentOf(config),
-    detached: true,
-    stdio: ['ignore', file.fd, file.fd, 'ipc'],
-  })
+  const child = spawn(
+    process.execPath,
+    [...leanMemory, 'services/cli/stack/main.ts', ...(bound ? ['--bound'] : [])],
+    {
+      cwd: projectDirectory,
+      env: environmentOf(config),
+      detached: true,
+      stdio: ['ignore', file.fd, file.fd, 'ipc'],
+    },
+  )
   await file.close()
   const letGo = () => {
     if (child.connected) child.disconnect()

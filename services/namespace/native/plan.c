@@ -70,6 +70,8 @@ static int parse(char *bytes, size_t size, char *problem, size_t problem_size)
 		return malformed(problem, problem_size, "no clone", size);
 	if (plan.steps[plan.count - 1].operation->enact != enact_exec)
 		return malformed(problem, problem_size, "no exec at the end", size);
+	if (plan.clone + 2 >= plan.count || plan.steps[plan.count - 2].operation->enact != enact_wait)
+		return malformed(problem, problem_size, "no wait before the exec", size);
 	return 0;
 }
 

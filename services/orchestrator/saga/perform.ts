@@ -2,6 +2,7 @@ import type { StepContract } from '../../../shared/contracts/contract.ts'
 import type { Transition } from '../../../shared/contracts/journal.ts'
 import { Failure } from '../../../shared/failure.ts'
 import type { TranscriptEntry } from '../../../shared/recorder.ts'
+import type { RequestMeta } from '../../../shared/request-meta.ts'
 import { backoffMs } from '../../../shared/retry.ts'
 import type { Step } from './definition.ts'
 
@@ -23,7 +24,7 @@ export interface StepRequest {
   /** The first attempt of a run that began the saga or its reverse, and did not take it over. */
   first: boolean
   /** Where whoever carries it out shall crash, when a fault is injected. */
-  inject?: 'before-act' | 'after-act'
+  inject?: RequestMeta['inject']
   signal: AbortSignal
 }
 

@@ -106,6 +106,10 @@ export const createRun = (
       ledger.append({ kind: 'unwinding', reason, transitions: skipped }),
     /** Asks whoever drives the saga to compensate. */
     cancel: (reason: string) => ledger.append({ kind: 'cancelled', reason }),
+    /** Gives up a saga at rest: what is left is left, and the journal says so. */
+    abort: async (reason: string): Promise<boolean> =>
+      (await ledger.append({ kind: 'unwinding', reason, transitions: [] })) &&
+      ledger.append({ kind: 'ended', outcome: 'aborted', transitions: [] }),
     /** Drives until the saga is at rest. */
     toRest: async (): Promise<SagaState> => {
       try {

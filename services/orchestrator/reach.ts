@@ -1,0 +1,59 @@
+import type { z } from 'zod'
+import type { Bus } from '../../shared/bus.ts'
+import type { Container } from '../../shared/contracts/container.ts'
+import type { Operation } from '../../shared/contracts/contract.ts'
+import { ContainerId } from '../../shared/contracts/identity.ts'
+import { Failure } from '../../shared/failure.ts'
+import { subjects } from '../../shared/subjects.ts'
+import { ReplyBody } from '../../shared/wire.ts'
+import { readContainer } from './container-log.ts'
+import type { Projection } from './projection.ts'
+
+/** Requests to one host, and containers by what a user calls them. */
+export const createReach = ({ bus, projection }: { bus: Bus; projection: Projection }) => {
+  const idOf = (reference: string): string => {
+    const exact = projection.get(reference)?.id ?? projection.idOfName(reference)
+    if (exact) return exact
+    const matches = projection.list().filter(({ id }) => id.startsWith(reference))
+    if (matches.length > 1) {
+      throw new Failure('conflict', `"${reference}" is the beginning of ${matches.length} containers' ids`)
+    }
+    return matches[0]?.id ?? reference
+  }
+
+  /** The container as the log has it now, which the projection may not show yet. Throws `Failure` (`not_found`). */
+  const find = async (reference: string): Promise<Container> => {
+    const id = idOf(reference)
+    const { container } = ContainerId.safeParse(id).success ? await readContainer(bus, id) : {}
+    if (!container) throw new Failure('not_found', `no such container: ${reference}`)
+    return container
+  }
+
+  return {
+    idOf,
+    find,
+    /** The same, refused with `conflict` unless it has one of the statuses. */
+    alive: async (reference: string, statuses: readonly Container['status'][]): Promise<Container> => {
+      const container = await find(reference)
+      if (statuses.includes(container.status)) return container
+      throw new Failure(
+        'conflict',
+        `container ${container.id} is ${container.status}, not ${statuses.join(' or ')}`,
+      )
+    },
+    /** Asks one host service for one operation. Throws its `Failure`. */
+    ask: async <O extends Operation>(
+      node: string,
+      operation: O,
+      body: z.input<O['input']>,
+      timeoutMs = 30_000,
+    ): Promise<z.output<O['output']>> => {
+      const reply = await bus.request(subjects.host(node, operation.service, operation.verb), body, {
+        timeoutMs,
+      })
+      return operation.output.parse(ReplyBody.parse(reply).output) as z.output<O['output']>
+    },
+  }
+}
+
+export type Reach = ReturnType<typeof createReach>

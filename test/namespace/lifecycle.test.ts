@@ -1,0 +1,182 @@
+import { execFileSync, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync, mkdirSync, readFileSync, readdirSync, rmdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import test from 'ava'
+import { waitFor } from '../../services/namespace/bounded-wait.ts'
+import { monitorOf } from '../../services/namespace/monitor.ts'
+import { objects, release } from '../../shared/contracts/operations.ts'
+import { namespaceHost } from './namespace-host.ts'
+
+const shell = (script: string) => ({ args: ['sh', '-c', script] })
+
+test('a command runs once however often do is repeated, also when it has ended', async (t) => {
+  await using host = await namespaceHost()
+  const first = await host.make('x', shell('echo ran'))
+  await host.exitCode('x')
+  t.deepEqual(await host.make('x', shell('echo ran')), first)
+  t.is(host.output('x'), 'ran\n')
+})
+
+test('a stopped container starts again in the same resources, its log continued', async (t) => {
+  await using host = await namespaceHost()
+  const first = await host.make('x', shell('echo ran; exit 3'))
+  t.is(await host.exitCode('x'), 3)
+  const again = (await host.send('start', { id: 'x' })) as { pid: number }
+  t.not(again.pid, first.pid)
+  t.is(await host.exitCode('x'), 3)
+  t.is(host.output('x'), 'ran\nran\n')
+  t.deepEqual(
+    host.published.map(({ id, type }) => `${id} ${type}`),
+    ['x container.exited'],
+    'the first exit stands in the log',
+  )
+})
+
+test('every exit is published once, also one that happened while nobody watched', async (t) => {
+  await using host = await namespaceHost()
+  await host.make('before', shell('exit 5'))
+  await host.exitCode('before')
+  const stop = new AbortController()
+  const watching = host.watch(stop.signal)
+  await host.make('during', shell('exit 6'))
+  await waitFor(
+    () => (host.published.length === 2 && readdirSync(host.config.names.exits).length === 0) || undefined,
+    5000,
+  )
+  stop.abort()
+  await watching
+  const again = new AbortController()
+  const watchingAgain = host.watch(again.signal)
+  again.abort()
+  await watchingAgain
+  t.deepEqual(
+    host.published.map(({ id, type, data }) => [id, type, data['exitCode'], data['oomKilled']]),
+    [
+      ['before', 'container.exited', 5, false],
+      ['during', 'container.exited', 6, false],
+    ],
+  )
+  t.regex(host.published[0]?.messageId ?? '', /^before:exited:\d+:\d{4}-/)
+  t.like(await host.state('before'), { status: 'stopped', exitCode: 5 })
+})
+
+test('stop kills after the grace, at once when the command has not begun', async (t) => {
+  await using host = await namespaceHost()
+  await host.make('deaf')
+  t.like(await host.send('stop', { id: 'deaf', graceMs: 20 }), { status: 'stopped', exitCode: 137 })
+  t.like(await host.send('stop', { id: 'deaf', graceMs: 20 }), { status: 'stopped', exitCode: 137 })
+  await host.make('waiting', { start: false })
+  t.like(await host.send('stop', { id: 'waiting', graceMs: 60_000 }), { status: 'stopped' })
+  await t.throwsAsync(host.send('kill', { id: 'deaf', signal: 'TERM' }), { code: 'conflict' })
+  await t.throwsAsync(host.send('kill', { id: 'absent', signal: 'TERM' }), { code: 'not_found' })
+  await t.throwsAsync(host.send('start', { id: 'absent' }), { code: 'not_found' })
+  t.deepEqual(await host.send('state', { id: 'absent' }), { status: 'absent' })
+})
+
+test('the lab’s order: unshare, start, and stop-now keeps the bundle', async (t) => {
+  await using host = await namespaceHost()
+  const input = { ...host.input('x'), dns: [], dnsSearch: [] }
+  const made = (await host.send('unshare', input)) as { pid: number; startedAt: string }
+  const links = execFileSync('nsenter', ['-t', String(made.pid), '-n', 'ip', '-o', 'link'], {
+    encoding: 'utf8',
+  })
+  t.is(links.trim().split('\n').length, 1, 'an empty network namespace has only lo')
+  t.like(await host.send('start', { id: 'x', start: false }), { status: 'created' })
+  t.like(await host.send('start', { id: 'x', start: true }), { status: 'running', ...made })
+  await host.send('stop-now', { id: 'x', start: true })
+  t.is((await host.state('x'))['status'], 'stopped')
+  t.true(existsSync(host.paths('x').log))
+  await host.send('stop-now', { id: 'x', start: true })
+})
+
+test('a container outlives the killed service that made it, and its log and exit go on', async (t) => {
+  await using host = await namespaceHost()
+  const { root, node } = host.config
+  const input = host.input(
+    'x',
+    shell('echo one; while [ ! -e /tmp/go ]; do sleep 0.01; done; echo two; exit 8'),
+  )
+  const program = fileURLToPath(new URL('fixtures/make-container.ts', import.meta.url))
+  const service = spawn(process.execPath, [program, JSON.stringify(input)], {
+    env: { ...process.env, DOLLY_ROOT: root, DOLLY_NODE: node },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  const ended = once(service, 'exit')
+  const [said] = (await once(service.stdout, 'data')) as [Buffer]
+  t.regex(said.toString(), /"pid":\d+/)
+  service.kill('SIGKILL')
+  await ended
+  t.is((await host.state('x'))['status'], 'running')
+  writeFileSync(join(host.rootfs, 'tmp/go'), '')
+  t.is(await host.exitCode('x'), 8)
+  t.is(host.output('x'), 'one\ntwo\n')
+})
+
+test('kill(0) in a container does not reach its monitor', async (t) => {
+  await using host = await namespaceHost()
+  await host.make('x', shell('trap "" TERM; kill -TERM 0; echo alive; sleep 1000; :'))
+  await waitFor(() => host.output('x') || undefined, 5000)
+  t.is(host.output('x'), 'alive\n')
+  t.not(monitorOf(host.paths('x')), undefined)
+})
+
+test('a container whose monitor was killed is told, and undone without a trace', async (t) => {
+  await using host = await namespaceHost()
+  const { pid } = await host.make('x')
+  process.kill(monitorOf(host.paths('x')) ?? Number.NaN, 'SIGKILL')
+  await waitFor(() => monitorOf(host.paths('x')) === undefined || undefined, 5000)
+  t.like(await host.state('x'), { status: 'running', pid })
+  t.like(await host.send('kill', { id: 'x', signal: 'KILL' }), { status: 'stopped', exitCode: 255 })
+  await host.undo('x')
+  t.deepEqual((await host.request(objects.namespace, {})).objects, [])
+})
+
+test('objects lists bundles and monitors; release refuses while there are any', async (t) => {
+  await using host = await namespaceHost()
+  await host.make('x')
+  const { objects: found } = await host.request(objects.namespace, {})
+  t.deepEqual(
+    found.map(({ kind, container }) => [kind, container]),
+    [
+      ['bundle', 'x'],
+      ['monitor', 'x'],
+    ],
+  )
+  await t.throwsAsync(host.request(release.namespace, {}), { code: 'busy', message: /in use by x/ })
+})
+
+const memoryRoot = ['/sys/fs/cgroup/memory', '/sys/fs/cgroup'].find((path) =>
+  existsSync(join(path, 'memory.limit_in_bytes')),
+)
+
+const freezerTest = existsSync('/sys/fs/cgroup/freezer') ? test : test.skip
+freezerTest('a container that v1 has frozen is paused, and dies all the same', async (t) => {
+  await using host = await namespaceHost()
+  const group = join('/sys/fs/cgroup/freezer', `${host.config.names.cgroupParent}-frozen`)
+  mkdirSync(group)
+  t.teardown(() => rmdirSync(group))
+  await host.make('x', { cgroupDirectories: [group] })
+  writeFileSync(join(group, 'freezer.state'), 'FROZEN')
+  t.is((await host.state('x'))['status'], 'paused')
+  t.like(await host.send('kill', { id: 'x', signal: 'KILL' }), { status: 'stopped', exitCode: 137 })
+  await waitFor(() => readFileSync(join(group, 'cgroup.procs'), 'utf8') === '' || undefined, 5000)
+})
+
+const memoryTest = memoryRoot ? test : test.skip
+memoryTest('a container that the kernel killed for memory says so, and sees its own limit', async (t) => {
+  await using host = await namespaceHost()
+  const group = join(memoryRoot ?? '', `${host.config.names.cgroupParent}-oom`)
+  mkdirSync(group)
+  t.teardown(() => rmdirSync(group))
+  writeFileSync(join(group, 'memory.limit_in_bytes'), String(8 << 20))
+  await host.make('x', {
+    ...shell('cat /sys/fs/cgroup/memory/memory.limit_in_bytes; dd if=/dev/zero of=/dev/null bs=64M count=1'),
+    cgroupDirectories: [group],
+  })
+  t.is(await host.exitCode('x'), 137)
+  t.is((await host.state('x'))['oomKilled'], true)
+  t.is(host.output('x').split('\n')[0], String(8 << 20))
+  await waitFor(() => readFileSync(join(group, 'cgroup.procs'), 'utf8') === '' || undefined, 5000)
+})
