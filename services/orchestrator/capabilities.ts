@@ -45,7 +45,7 @@ const known = [
   'CHECKPOINT_RESTORE',
 ]
 
-/** Podman's defaults. */
+/** Podman's defaults, and NET_RAW as Docker gives it: Debian's static busybox has a `ping` that needs it. */
 const defaults = [
   'CHOWN',
   'DAC_OVERRIDE',
@@ -53,6 +53,7 @@ const defaults = [
   'FSETID',
   'KILL',
   'NET_BIND_SERVICE',
+  'NET_RAW',
   'SETFCAP',
   'SETGID',
   'SETPCAP',

@@ -1,0 +1,53 @@
+import { ulid } from 'ulid'
+import { connectBus } from '../../shared/bus.ts'
+import type { Config } from '../../shared/config.ts'
+import { type CloudEvent, outcomeTypes } from '../../shared/contracts/event.ts'
+import { createLog } from '../../shared/log.ts'
+import { subjects } from '../../shared/subjects.ts'
+
+const outcomeWithinMs = 60_000
+
+const isOutcome = ({ type }: CloudEvent): boolean => (outcomeTypes as readonly string[]).includes(type)
+
+/** A plain client of a stack that measures from the publishing of a command to the arrival of its outcome. */
+export const dollyClient = async (config: Config) => {
+  const bus = await connectBus(config, { role: 'operator', log: createLog({}, 'silent'), patient: false })
+  const waiting = new Map<string, (event: CloudEvent) => void>()
+  bus.hints('container', (_, raw) => {
+    if (!raw.includes('"commandid"')) return
+    const event = JSON.parse(raw) as CloudEvent
+    if (isOutcome(event)) waiting.get(event.commandid ?? '')?.(event)
+  })
+
+  const timed = async (subject: string, body: object, wanted: string): Promise<number> => {
+    const messageId = ulid()
+    const { promise, resolve, reject } = Promise.withResolvers<CloudEvent>()
+    const limit = setTimeout(
+      () => reject(new Error(`no outcome of ${subject} within ${outcomeWithinMs} ms`)),
+      outcomeWithinMs,
+    )
+    waiting.set(messageId, resolve)
+    try {
+      const start = performance.now()
+      const [event] = await Promise.all([promise, bus.publishCommand(subject, body, { messageId })])
+      const duration = performance.now() - start
+      if (event.type !== wanted) throw new Error(`${event.type}, not ${wanted}: ${JSON.stringify(event.data)}`)
+      return duration
+    } finally {
+      clearTimeout(limit)
+      waiting.delete(messageId)
+    }
+  }
+
+  return {
+    bus,
+    /** Milliseconds until `container.running`. */
+    create: (message: { id: string; [key: string]: unknown }) =>
+      timed(subjects.create, { image: 'busybox', command: ['sleep', '1000'], ...message }, 'container.running'),
+    /** Milliseconds until `container.deleted`. */
+    remove: (id: string) => timed(subjects.delete, { id, force: true }, 'container.deleted'),
+    [Symbol.asyncDispose]: () => bus.close(),
+  }
+}
+
+export type DollyClient = Awaited<ReturnType<typeof dollyClient>>
