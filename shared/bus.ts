@@ -4,7 +4,6 @@ import {
   ErrorCode,
   Events,
   type JsMsg,
-  type KV,
   type NatsConnection,
   NatsError,
   RequestStrategy,
@@ -151,7 +150,11 @@ const commandOf = (message: JsMsg): Command => ({
   time: new Date(message.info.timestampNanos / 1e6),
   deliveries: message.info.redeliveryCount,
   working: () => message.working(),
-  done: async () => void (await message.ackAck()),
+  done: async () => {
+    await message.ackAck().catch((error: unknown) => {
+      throw failureOf(error, `cannot acknowledge ${message.subject}`)
+    })
+  },
   reject: (reason) => message.term(reason),
   release: (delayMs) => message.nak(delayMs),
 })
@@ -362,6 +365,27 @@ const eventLog = (connection: NatsConnection, source: string, log: Log) => {
   }
 }
 
+/** A key-value bucket. A write on a revision that is not the last throws `Failure` (`stale`); the rest as everywhere on the bus. */
+const bucket = async (connection: NatsConnection, name: string) => {
+  const failing = async <T>(what: string, act: () => Promise<T>): Promise<T> => {
+    try {
+      return await act()
+    } catch (error) {
+      throw failureOf(error, `cannot ${what} of ${name}`)
+    }
+  }
+  const kv = await failing('find the keys', () => connection.jetstream().views.kv(name, { history: 1 }))
+  return {
+    get: (key: string) => failing(`read ${key}`, () => kv.get(key)),
+    create: (key: string, value: string) => failing(`create ${key}`, () => kv.create(key, value)),
+    put: (key: string, value: string, { previousSeq }: { previousSeq: number }) =>
+      failing(`write ${key}`, () => kv.put(key, value, { previousSeq })),
+    delete: (key: string, { previousSeq }: { previousSeq: number }) =>
+      failing(`delete ${key}`, () => kv.delete(key, { previousSeq })),
+    watch: (options: { initializedFn: () => void }) => failing('watch the keys', () => kv.watch(options)),
+  }
+}
+
 const openConnection = async (config: Config, role: string, patient: boolean): Promise<NatsConnection> => {
   const { url, user, password } = busAccess(config, role)
   const connection = await connect({
@@ -400,7 +424,7 @@ export const connectBus = async (
     ...workQueue(connection),
     ...events,
     info: () => ({ url: connection.getServer(), version: connection.info?.version ?? '' }),
-    bucket: (name: string): Promise<KV> => connection.jetstream().views.kv(name, { history: 1 }),
+    bucket: (name: string) => bucket(connection, name),
     ensureStreams: () => ensureStreams(connection, config),
     /** Tells everyone that a service is (again) there, so that nobody waits for a reply that will not come. */
     announce: (node: string, service: string): void => {

@@ -21,6 +21,8 @@ export interface ContainerLog {
   startedBy: string | undefined
   /** Message id of the command that last began to undo it. */
   unwoundBy: string | undefined
+  /** Message id of the command that last cancelled it. */
+  cancelledBy: string | undefined
   container: Container | undefined
   /** When the last event was written, in milliseconds since the epoch. */
   changedAt: number
@@ -147,7 +149,8 @@ export const foldContainer = (events: readonly StoredEvent[]): ContainerLog => {
     ({ event }) => event?.commandid && (outcomeTypes as readonly string[]).includes(event.type),
   )
   const begun = entries.findLast(({ record }) => record.kind === 'started')?.sequence ?? 0
-  const unwound = entries.findLast(({ record }) => record.kind === 'unwinding')?.sequence
+  const lastOf = (kind: SagaRecord['kind']) =>
+    entries.findLast(({ record }) => record.kind === kind)?.sequence
   const eventAt = (wanted: number | undefined) => events.find(({ sequence }) => sequence === wanted)?.event
   const started = eventAt(begun)
   const own = events.filter(({ sequence }) => sequence >= begun)
@@ -156,7 +159,8 @@ export const foldContainer = (events: readonly StoredEvent[]): ContainerLog => {
     saga,
     answered: new Set(outcomes.map(({ event }) => event?.commandid ?? '')),
     startedBy: started?.commandid,
-    unwoundBy: eventAt(unwound)?.commandid,
+    unwoundBy: eventAt(lastOf('unwinding'))?.commandid,
+    cancelledBy: eventAt(lastOf('cancelled'))?.commandid,
     container: saga && describe(saga, own, started?.time ?? ''),
     changedAt: Date.parse(events.at(-1)?.event?.time ?? '') || 0,
   }
@@ -206,7 +210,7 @@ export const containerJournal = ({ bus, id, commandId, content, log, signal }: J
         id,
         type: typeOf(record, spec),
         messageId: `${id}:${messageId}`,
-        commandId: record.kind === 'cancelled' ? undefined : commandId,
+        commandId,
         data: { ...summary(record, known), record },
       }
       const { sequence } = await retrying(() => bus.append(event, expectedSequence), { signal, log })

@@ -26,6 +26,10 @@ export const deleteCommand = ({ bus, runs }: { bus: Bus; runs: ContainerRuns }):
     const { saga, container } = known
     if (known.answered.has(commandId)) return true
     if (saga === undefined || container === undefined || isGone(saga)) {
+      if (known.cancelledBy === commandId) {
+        await runs.outcome(id, 'container.deleted', commandId, { id, name: container?.name, cancelled: true })
+        return true
+      }
       if (await isComing(sequence, id)) return false
       throw new Failure('not_found', `no such container: ${id}`)
     }

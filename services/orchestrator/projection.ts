@@ -1,8 +1,10 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import type { Bus } from '../../shared/bus.ts'
 import { Container } from '../../shared/contracts/container.ts'
 import type { Log } from '../../shared/log.ts'
 import { idOfEvent } from '../../shared/subjects.ts'
-import { Failure, reasonOf } from '../../shared/failure.ts'
+import { Failure } from '../../shared/failure.ts'
+import { backoffMs } from '../../shared/retry.ts'
 import { readContainer } from './container-log.ts'
 
 /** Journal events that change nothing a list shows. */
@@ -17,14 +19,31 @@ export const createProjection = async (bus: Bus, log: Log, signal: AbortSignal) 
   const known = new Map<string, Container>()
 
   const project = async (id: string): Promise<void> => {
+    // The entry first: if it is still the last when it is replaced, what is written is no older than what it said.
+    const entry = await bucket.get(id)
     const { container } = await readContainer(bus, id)
     if (!container) return
+    const previousSeq = entry?.revision ?? 0
     const gone = container.status === 'deleted' || container.status === 'failed'
-    const entry = await bucket.get(id)
-    const before = entry?.operation === 'PUT' ? Container.safeParse(entry.json()).data : undefined
-    if (before && before.sequence > container.sequence) return
-    if (gone) return void (before && (await bucket.delete(id, { previousSeq: entry?.revision ?? 0 })))
-    await bucket.put(id, JSON.stringify(container), { previousSeq: entry?.revision ?? 0 })
+    if (!gone) return void (await bucket.put(id, JSON.stringify(container), { previousSeq }))
+    // Without a mark another orchestrator could still bring it back, out of a log that it read before.
+    if (!entry) return void (await bucket.create(id, ''))
+    if (entry.operation === 'PUT') await bucket.delete(id, { previousSeq })
+  }
+
+  /** Until it is done: only a log that cannot be read is passed over. */
+  const projected = async (id: string): Promise<void> => {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await project(id)
+      } catch (error) {
+        if (!(error instanceof Failure) || signal.aborted) throw error
+        const again = error.retryable || error.code === 'stale'
+        log[again ? 'debug' : 'warn']({ container: id, reason: error.message }, 'container not projected')
+        if (!again) return
+        await delay(backoffMs(attempt), undefined, { signal })
+      }
+    }
   }
 
   const watch = async (ready: () => void): Promise<void> => {
@@ -32,7 +51,7 @@ export const createProjection = async (bus: Bus, log: Log, signal: AbortSignal) 
     signal.addEventListener('abort', () => updates.stop(), { once: true })
     for await (const { key, operation, value } of updates) {
       const container =
-        operation === 'PUT'
+        operation === 'PUT' && value.length > 0
           ? Container.safeParse(JSON.parse(new TextDecoder().decode(value))).data
           : undefined
       if (container) known.set(key, container)
@@ -43,26 +62,15 @@ export const createProjection = async (bus: Bus, log: Log, signal: AbortSignal) 
   const consume = () =>
     bus.consumeEvents(
       'projector',
-      async ({ subject, event, sequence }) => {
-        if (event && silent.has(event.type)) return
-        try {
-          await project(idOfEvent(subject))
-        } catch (error) {
-          // A log that cannot be read, or another orchestrator that was quicker: the next event looks again.
-          log.warn({ sequence, subject, reason: reasonOf(error) }, 'event not projected')
-          if (error instanceof Failure && error.retryable) throw error
-        }
+      async ({ subject, event }) => {
+        if (!event || !silent.has(event.type)) await projected(idOfEvent(subject))
       },
       signal,
     )
 
   /** Projects every container of the log; answers how many there are now. */
   const rebuild = async (): Promise<number> => {
-    for (const id of await bus.idsOf('container')) {
-      await project(id).catch((error: unknown) =>
-        log.warn({ container: id, reason: reasonOf(error) }, 'log not projected'),
-      )
-    }
+    for (const id of await bus.idsOf('container')) await projected(id)
     return known.size
   }
 
