@@ -28,7 +28,7 @@ export const createProjection = async (bus: Bus, log: Log, signal: AbortSignal) 
     if (!gone) return void (await bucket.put(id, JSON.stringify(container), { previousSeq }))
     // Without a mark another orchestrator could still bring it back, out of a log that it read before.
     if (!entry) return void (await bucket.create(id, ''))
-    if (entry.operation === 'PUT') await bucket.delete(id, { previousSeq })
+    if (entry.operation === 'PUT' && entry.length > 0) await bucket.delete(id, { previousSeq })
   }
 
   /** Until it is done: only a log that cannot be read is passed over. */
@@ -60,13 +60,17 @@ export const createProjection = async (bus: Bus, log: Log, signal: AbortSignal) 
   }
 
   const consume = () =>
-    bus.consumeEvents(
-      'projector',
-      async ({ subject, event }) => {
-        if (!event || !silent.has(event.type)) await projected(idOfEvent(subject))
-      },
-      signal,
-    )
+    bus
+      .consumeEvents(
+        'projector',
+        async ({ subject, event }) => {
+          if (!event || !silent.has(event.type)) await projected(idOfEvent(subject))
+        },
+        signal,
+      )
+      .catch((error: unknown) => {
+        if (!signal.aborted) throw error // else the event stays unacknowledged, for another orchestrator
+      })
 
   /** Projects every container of the log; answers how many there are now. */
   const rebuild = async (): Promise<number> => {

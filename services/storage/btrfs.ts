@@ -1,6 +1,9 @@
 import { statSync } from 'node:fs'
+import { basename, dirname } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { createCoprocess, errnoWords } from '../../shared/coprocess.ts'
 import { Failure, errnoOf, reasonOf } from '../../shared/failure.ts'
-import type { Recorder } from '../../shared/recorder.ts'
+import { type Recorder, shellLine } from '../../shared/recorder.ts'
 
 /** `statfs` type of btrfs. */
 export const btrfsMagic = 0x9123683e
@@ -20,9 +23,28 @@ export const subvolumeState = async (path: string): Promise<'absent' | 'subvolum
   }
 }
 
-/** Makes a writable snapshot. `to` must be absent: btrfs would make the snapshot inside it otherwise. */
-export const snapshot = (record: Recorder, from: string, to: string): Promise<string> =>
-  record.run('btrfs', ['-q', 'subvolume', 'snapshot', from, to])
+/** Makes and deletes subvolumes by ioctl: the `btrfs` program would take longer to start than the kernel to do it. */
+const program = createCoprocess(fileURLToPath(new URL('native/dolly-btrfs', import.meta.url)))
+
+const noSpace = new Set(['ENOSPC', 'EDQUOT'])
+
+const change = (record: Recorder, words: readonly string[], task: readonly string[]): Promise<void> => {
+  const equivalent = shellLine(['btrfs', 'subvolume', ...words])
+  return record.call(equivalent, async () => {
+    const { errno } = await program.ask(task)
+    if (errno === 0) return
+    const [name, reason] = errnoWords(errno)
+    const code = noSpace.has(name) ? 'no_space' : 'system'
+    throw new Failure(code, `${equivalent}: ${reason}`, { details: { errno: name } })
+  })
+}
+
+/** Starts the program that makes snapshots. Throws `Failure` (`host_unfit`) when it is not built. */
+export const prepareSnapshots = (): void => program.start()
+
+/** Makes a writable snapshot; fails when there is something at `to`. */
+export const snapshot = (record: Recorder, from: string, to: string): Promise<void> =>
+  change(record, ['snapshot', from, to], ['snapshot', from, dirname(to), basename(to)])
 
 export const createSubvolume = (record: Recorder, path: string): Promise<string> =>
   record.run('btrfs', ['-q', 'subvolume', 'create', path])
@@ -33,8 +55,6 @@ export const setReadOnly = (record: Recorder, path: string): Promise<string> =>
 /** Writes everything to the disk, so that a rename after it cannot outlive the data it names. */
 export const syncFileSystem = (record: Recorder, path: string): Promise<string> =>
   record.run('btrfs', ['filesystem', 'sync', path])
-
-const notEmpty = /Directory not empty/
 
 /**
  * Nested subvolumes are found by their inode and named to btrfs from within their own directory, so
@@ -59,15 +79,15 @@ const deleteNested = async (record: Recorder, path: string): Promise<void> => {
   await record.run('find', [...nested, '-depth', '-execdir', 'btrfs', '-q', 'subvolume', 'delete', '{}', ';'])
 }
 
-const deleteOne = (record: Recorder, path: string): Promise<string> =>
-  record.run('btrfs', ['-q', 'subvolume', 'delete', path])
+const deleteOne = (record: Recorder, path: string): Promise<void> =>
+  change(record, ['delete', path], ['delete', dirname(path), basename(path)])
 
 /** Deletes a subvolume with all that are nested in it. */
 export const deleteSubvolume = async (record: Recorder, path: string): Promise<void> => {
   try {
     await deleteOne(record, path)
   } catch (error) {
-    if (!(error instanceof Failure) || !notEmpty.test(error.message)) throw error
+    if (!(error instanceof Failure) || error.details['errno'] !== 'ENOTEMPTY') throw error
     await deleteNested(record, path)
     await deleteOne(record, path)
   }

@@ -4,6 +4,7 @@ import { storage } from '../../shared/contracts/steps.ts'
 import { createKeyedQueue } from '../../shared/keyed-queue.ts'
 import { operating } from '../../shared/operating.ts'
 import { type HostServiceDefinition, endpoint, stepEndpoints } from '../../shared/service.ts'
+import { prepareSnapshots } from './btrfs.ts'
 import { ensureMounted, mountCowFileSystem } from './cow-file-system.ts'
 import { ensureDefaultImage } from './default-image.ts'
 import { listImages } from './image-catalogue.ts'
@@ -24,6 +25,7 @@ export const storageService = (config: Config): HostServiceDefinition => {
     description: 'Images and the root file systems of containers on btrfs',
     prepare: ({ record, log }) =>
       operating(`prepare ${names.cowfs}`, async () => {
+        prepareSnapshots()
         await mountCowFileSystem(config, record)
         await removeDrafts(names, record)
         await ensureDefaultImage(config, record, log)

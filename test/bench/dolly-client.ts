@@ -31,7 +31,8 @@ export const dollyClient = async (config: Config) => {
       const start = performance.now()
       const [event] = await Promise.all([promise, bus.publishCommand(subject, body, { messageId })])
       const duration = performance.now() - start
-      if (event.type !== wanted) throw new Error(`${event.type}, not ${wanted}: ${JSON.stringify(event.data)}`)
+      if (event.type !== wanted)
+        throw new Error(`${event.type}, not ${wanted}: ${JSON.stringify(event.data)}`)
       return duration
     } finally {
       clearTimeout(limit)
@@ -43,7 +44,11 @@ export const dollyClient = async (config: Config) => {
     bus,
     /** Milliseconds until `container.running`. */
     create: (message: { id: string; [key: string]: unknown }) =>
-      timed(subjects.create, { image: 'busybox', command: ['sleep', '1000'], ...message }, 'container.running'),
+      timed(
+        subjects.create,
+        { image: 'busybox', command: ['sleep', '1000'], ...message },
+        'container.running',
+      ),
     /** Milliseconds until `container.deleted`. */
     remove: (id: string) => timed(subjects.delete, { id, force: true }, 'container.deleted'),
     [Symbol.asyncDispose]: () => bus.close(),

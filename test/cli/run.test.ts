@@ -1,4 +1,5 @@
 import test from 'ava'
+import { once } from 'node:events'
 import { execa } from 'execa'
 import { type Stack, eventually, startStack } from '../helpers/stack.ts'
 import { type Dolly, dollyOf, environmentOf, program } from './dolly.ts'
@@ -124,10 +125,9 @@ test('a signal to dolly reaches the process, whose exit code is the answer', asy
   const child = execa(program, ['run', '--rm', '-q', 'busybox', 'sh', '-c', script], {
     env: environmentOf(stack),
     reject: false,
-    buffer: true,
     timeout: 30_000,
   })
-  for await (const line of child) if (line === 'ready') break
+  await once(child.stdout, 'data')
   child.kill('SIGTERM')
   const { stdout, exitCode } = await child
   t.is(exitCode, 5)

@@ -1,6 +1,6 @@
 import test from 'ava'
 import { execa } from 'execa'
-import { type Stack, startStack } from '../helpers/stack.ts'
+import { type Stack, eventually, startStack } from '../helpers/stack.ts'
 import { type Dolly, dollyOf, environmentOf, program } from './dolly.ts'
 
 let stack: Stack
@@ -21,6 +21,13 @@ const typed = (line: string, input?: string) =>
     ...(input === undefined ? {} : { input }),
   })
 
+/** Waits until the program has written the word, without taking its output away. */
+const said = async (child: ReturnType<typeof typed>, word: string): Promise<void> => {
+  let text = ''
+  child.stdout?.on('data', (chunk: Buffer) => (text += String(chunk)))
+  await eventually(`it writes ${word}`, () => text.includes(word))
+}
+
 test('-it gives a shell with a terminal, and its exit code', async (t) => {
   const { stdout, exitCode } = await typed(`${program} run --rm -q -it busybox sh`, 'tty; exit 9\n')
   t.regex(String(stdout), /\/dev\/(pts\/\d+|console)/)
@@ -33,26 +40,25 @@ test('the container’s terminal has the size of ours', async (t) => {
 })
 
 test('the container’s terminal follows ours when it is resized', async (t) => {
-  const script = `trap 'stty size; exit 0' WINCH; echo ready; while :; do sleep 0.05; done`
-  const line = `stty rows 20 cols 50; (while ! stty size | grep -q nothing; do sleep 0.2; stty rows 44 cols 122 </dev/tty; done) & ${program} run --rm -q -it busybox sh -c ${JSON.stringify(script)}; kill $!`
+  const script = 'trap "stty size; exit 0" WINCH; while :; do sleep 0.05; done'
+  const resizing = '(for i in $(seq 1 50); do stty rows 44 cols $((100 + i)) </dev/tty; sleep 0.1; done)'
+  const line = `stty rows 20 cols 50; ${resizing} & ${program} run --rm -q -it busybox sh -c '${script}'; kill $!`
   const { stdout } = await typed(line)
-  t.regex(String(stdout), /44 122/)
+  t.regex(String(stdout), /44 1\d\d/)
 })
 
 test('Ctrl-C goes to the foreground process of the container, not to dolly', async (t) => {
   const child = typed(`${program} run --rm -q -it busybox sh`)
   child.stdin?.write('trap "echo interrupted" INT; echo re""ady; sleep 60; echo af""ter; exit 4\n')
-  for await (const line of child) {
-    if (line.includes('ready')) child.stdin?.write('\x03')
-    if (line.includes('after')) break
-  }
+  await said(child, 'ready')
+  child.stdin?.write('\x03')
   t.is((await child).exitCode, 4)
 })
 
 test('the detach keys leave the container running; start -ai attaches no second time', async (t) => {
   const child = typed(`${program} run -q --name kept -it busybox sh`)
   child.stdin?.write('echo re""ady\n')
-  for await (const line of child) if (line.includes('ready')) break
+  await said(child, 'ready')
   child.stdin?.write('\x10\x11')
   t.is((await child).exitCode, 0)
   t.regex((await dolly(['ps'])).stdout, / Up .* kept/)

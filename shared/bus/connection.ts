@@ -1,0 +1,46 @@
+import { type Config, busAccess } from '../config.ts'
+import { Failure } from '../failure.ts'
+import type { Log } from '../log.ts'
+import { failureOf } from './failure-of.ts'
+import { Events, type NatsConnection, connect } from './nats.ts'
+
+const minimumServer = [2, 12] as const
+
+const isTooOld = (version: string): boolean => {
+  const [major = 0, minor = 0] = version.split('.').map(Number)
+  return major < minimumServer[0] || (major === minimumServer[0] && minor < minimumServer[1])
+}
+
+/** Logs when the server goes away and comes back. */
+export const watchStatus = async (connection: NatsConnection, log: Log): Promise<void> => {
+  for await (const { type, data } of connection.status()) {
+    if (type === Events.Disconnect || type === Events.Reconnect) log.warn({ server: data }, `bus ${type}ed`)
+  }
+}
+
+/** An open connection as `role`. Throws `Failure` (`unavailable`, `not_permitted`, `host_unfit`). */
+export const openConnection = async (
+  config: Config,
+  role: string,
+  patient: boolean,
+): Promise<NatsConnection> => {
+  const { url, user, password } = busAccess(config, role)
+  const connection = await connect({
+    servers: url,
+    ...(user ? { user, pass: password } : {}),
+    name: `${role}@${config.node}`,
+    maxReconnectAttempts: -1,
+    reconnectTimeWait: 200,
+    waitOnFirstConnect: patient,
+    ignoreClusterUpdates: true,
+  }).catch((error: unknown) => {
+    throw failureOf(error, `cannot reach the bus at ${url}`)
+  })
+  const version = connection.info?.version ?? '0'
+  if (!isTooOld(version)) return connection
+  await connection.close()
+  throw new Failure(
+    'host_unfit',
+    `the NATS server at ${url} is ${version}; Dolly needs ${minimumServer.join('.')} or newer`,
+  )
+}

@@ -1,0 +1,18 @@
+import type { Config } from '../config.ts'
+import { streams } from '../streams.ts'
+import type { ConsumerConfig, NatsConnection, StreamConfig } from './nats.ts'
+
+/** Makes or updates the streams, their consumers and the buckets; needs a role that may. */
+export const ensureStreams = async (connection: NatsConnection, config: Config): Promise<void> => {
+  const manager = await connection.jetstreamManager({ timeout: 10_000 })
+  const { commands, events, consumers, projector, restarts, buckets } = streams(config)
+  for (const stream of [commands, events] as unknown as StreamConfig[]) {
+    const existing = await manager.streams.info(stream.name).catch(() => undefined) // absent, or the add says why not
+    await (existing ? manager.streams.update(stream.name, stream) : manager.streams.add(stream))
+  }
+  for (const consumer of consumers as unknown as ConsumerConfig[])
+    await manager.consumers.add('COMMANDS', consumer)
+  for (const consumer of [projector, restarts] as unknown as ConsumerConfig[])
+    await manager.consumers.add('EVENTS', consumer)
+  for (const bucket of buckets) await connection.jetstream().views.kv(bucket, { history: 1 })
+}

@@ -1,0 +1,61 @@
+import { type NewEvent, type StoredEvent, cloudEvent, storedEvent } from '../contracts/event.ts'
+import { Failure } from '../failure.ts'
+import type { Log } from '../log.ts'
+import { retrying } from '../retry.ts'
+import { subjects } from '../subjects.ts'
+import { encode } from '../wire.ts'
+import { failureOf } from './failure-of.ts'
+import { type NatsConnection, RequestStrategy } from './nats.ts'
+
+const maxJournalRecords = 10_000
+
+/** Facts: appended, and read by what they are about. */
+export const eventLog = (connection: NatsConnection, source: string, log: Log) => {
+  const closing = new AbortController()
+
+  const append = async (event: NewEvent, expectedSequence?: number) => {
+    const subject = subjects.event(event.kind, event.id)
+    const expect = expectedSequence === undefined ? {} : { expect: { lastSubjectSequence: expectedSequence } }
+    try {
+      const options = { msgID: event.messageId, ...expect }
+      const { seq, duplicate } = await connection
+        .jetstream()
+        .publish(subjects.append(event.kind, event.id), encode(cloudEvent(event, source)), options)
+      return { sequence: seq, duplicate }
+    } catch (error) {
+      throw failureOf(error, `cannot append ${event.type} to ${subject}`)
+    }
+  }
+
+  return {
+    closing,
+    /** Appends one event; with `expectedSequence` only if that is still the subject's last. Throws `Failure` (`stale`). */
+    append,
+
+    /** Appends a fact, trying for as long as the bus is away. */
+    publishEvent: (event: NewEvent) => retrying(() => append(event), { signal: closing.signal, log }),
+
+    /** Every record of one id, oldest first. */
+    journal: async (kind: string, id: string): Promise<StoredEvent[]> => {
+      const subject = subjects.event(kind, id)
+      const found: StoredEvent[] = []
+      const query = encode({ seq: 1, batch: maxJournalRecords, next_by_subj: subject })
+      const options = { strategy: RequestStrategy.SentinelMsg, maxWait: 5000 }
+      try {
+        for await (const { headers: meta, data } of await connection.requestMany(
+          '$JS.API.DIRECT.GET.EVENTS',
+          query,
+          options,
+        )) {
+          const code = meta?.code ?? 0
+          if (code === 404 || code === 204) return found
+          if (code >= 400) throw new Failure('unavailable', `${code} ${meta?.description}`)
+          found.push(storedEvent(Number(meta?.get('Nats-Sequence')), subject, data))
+        }
+      } catch (error) {
+        throw failureOf(error, `cannot read ${subject}`)
+      }
+      throw new Failure('timeout', `cannot read ${subject}: the answer is incomplete`)
+    },
+  }
+}

@@ -1,0 +1,17 @@
+/** The only door to the NATS client: what the bus uses of it. */
+export {
+  type ConsumerConfig,
+  DeliverPolicy,
+  ErrorCode,
+  Events,
+  type JsMsg,
+  type NatsConnection,
+  NatsError,
+  RequestStrategy,
+  ServiceErrorHeader,
+  type ServiceMsg,
+  type StreamConfig,
+  connect,
+  createInbox,
+  headers,
+} from 'nats'

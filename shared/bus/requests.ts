@@ -1,0 +1,120 @@
+import { Failure, failureCodes } from '../failure.ts'
+import type { Log } from '../log.ts'
+import { type RequestMeta, metaHeaders, readMeta } from '../request-meta.ts'
+import { ErrorBody, type Outcome, encode, parseJson } from '../wire.ts'
+import { failureOf } from './failure-of.ts'
+import {
+  ErrorCode,
+  type NatsConnection,
+  NatsError,
+  RequestStrategy,
+  ServiceErrorHeader,
+  type ServiceMsg,
+  headers,
+} from './nats.ts'
+
+const requestWaitMs = 30_000
+
+type Handle = (body: unknown, meta: RequestMeta) => Promise<Outcome>
+
+interface RequestOptions extends RequestMeta {
+  timeoutMs?: number
+  signal?: AbortSignal
+}
+
+interface Served {
+  name: string
+  description: string
+  metadata: Record<string, string>
+  endpoints: { name: string; subject: string; handle: Handle }[]
+}
+
+const headersOf = (meta: RequestMeta) => {
+  const named = headers()
+  for (const [name, value] of Object.entries(metaHeaders(meta))) named.set(name, value)
+  return named
+}
+
+/** A header value holds one line of printable characters. */
+const headerLine = (text: string): string => text.replaceAll(/[^\x20-\x7e]/g, '?').slice(0, 500)
+
+const answer = async (handle: Handle, message: ServiceMsg): Promise<void> => {
+  let outcome: Outcome
+  try {
+    outcome = await handle(
+      parseJson(message.data),
+      readMeta((name) => message.headers?.get(name) ?? ''),
+    )
+  } catch (error) {
+    if (!(error instanceof Failure)) throw error
+    outcome = { failure: error, transcript: [] }
+  }
+  if (!('failure' in outcome))
+    return void message.respond(encode('plain' in outcome ? outcome.plain : outcome))
+  const { code, message: text, details } = outcome.failure
+  const body = encode({ code, message: text, details, transcript: outcome.transcript })
+  message.respondError(failureCodes[code].status, headerLine(text), body)
+}
+
+/** Requests, and services that answer them. */
+export const requests = (connection: NatsConnection, log: Log) => ({
+  /** Sends a request and answers its JSON reply. Throws the replier's `Failure`, `unavailable` or `timeout`. */
+  request: async (
+    subject: string,
+    body: unknown,
+    { timeoutMs = requestWaitMs, signal, ...meta }: RequestOptions = {},
+  ): Promise<unknown> => {
+    signal?.throwIfAborted()
+    const abort = Promise.withResolvers<never>()
+    const onAbort = () => abort.reject(signal?.reason)
+    signal?.addEventListener('abort', onAbort, { once: true })
+    try {
+      const answered = connection.request(subject, encode(body), {
+        timeout: timeoutMs,
+        headers: headersOf(meta),
+      })
+      const reply = await Promise.race([answered, abort.promise])
+      const parsed = parseJson(reply.data)
+      if (!reply.headers?.has(ServiceErrorHeader)) return parsed
+      const { code, message, details, transcript } = ErrorBody.parse(parsed)
+      throw new Failure(code, message, { details: { ...details, transcript } })
+    } catch (error) {
+      throw failureOf(error, `cannot ask ${subject}`)
+    } finally {
+      signal?.removeEventListener('abort', onAbort)
+    }
+  },
+
+  /** Answers requests by the NATS services convention (PING, INFO, STATS come with it). */
+  serve: async ({ name, description, metadata, endpoints }: Served): Promise<void> => {
+    const service = await connection.services.add({
+      name,
+      version: '0.1.0',
+      description,
+      metadata,
+      queue: name,
+    })
+    for (const { name: endpointName, subject, handle } of endpoints) {
+      service.addEndpoint(endpointName, {
+        subject,
+        handler: (error, message) => {
+          if (error) return log.error({ err: error, subject }, 'subscription ended')
+          void answer(handle, message) // a bug in a handler is an unhandled rejection, which ends the process
+        },
+      })
+    }
+  },
+
+  /** Who answers `$SRV.PING.<name>` now. */
+  ping: async (name: string): Promise<{ id: string; metadata: Record<string, string> }[]> => {
+    const client = connection.services.client({ strategy: RequestStrategy.JitterTimer, maxWait: 1000 })
+    const found = []
+    try {
+      for await (const { id, metadata } of await client.ping(name))
+        found.push({ id, metadata: metadata ?? {} })
+    } catch (error) {
+      if (!(error instanceof NatsError) || error.code !== ErrorCode.NoResponders) throw error
+    }
+    return found
+  },
+})

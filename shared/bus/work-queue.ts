@@ -1,0 +1,56 @@
+import type { Command } from '../contracts/command.ts'
+import { encode } from '../wire.ts'
+import { consume } from './consume.ts'
+import { failureOf } from './failure-of.ts'
+import type { JsMsg, NatsConnection } from './nats.ts'
+
+const commandOf = (message: JsMsg): Command => ({
+  subject: message.subject,
+  body: message.data,
+  messageId: message.headers?.get('Nats-Msg-Id') || undefined,
+  sequence: message.seq,
+  time: new Date(message.info.timestampNanos / 1e6),
+  deliveries: message.info.redeliveryCount,
+  working: () => message.working(),
+  done: async () => {
+    await message.ackAck().catch((error: unknown) => {
+      throw failureOf(error, `cannot acknowledge ${message.subject}`)
+    })
+  },
+  reject: (reason) => message.term(reason),
+  release: (delayMs) => message.nak(delayMs),
+})
+
+/** Commands, kept until they have their outcome. */
+export const workQueue = (connection: NatsConnection) => ({
+  /** Publishes a command; the receipt says that the work queue has it. */
+  publishCommand: async (subject: string, body: unknown, { messageId }: { messageId?: string } = {}) => {
+    try {
+      const options = messageId ? { msgID: messageId } : {}
+      const { stream, seq, duplicate } = await connection.jetstream().publish(subject, encode(body), options)
+      return { stream, sequence: seq, duplicate }
+    } catch (error) {
+      throw failureOf(error, `cannot publish ${subject}`)
+    }
+  },
+
+  /** Hands each command of a durable consumer to `handle` at once; the consumer's limit bounds how many. Ends with the signal. */
+  consumeCommands: async (durable: string, handle: (command: Command) => void, signal: AbortSignal) => {
+    for await (const message of consume(connection, 'COMMANDS', durable, signal)) handle(commandOf(message))
+  },
+
+  /** Commands still in the work queue up to a sequence, oldest first. */
+  pendingCommands: async (subject: string, before: number): Promise<Uint8Array[]> => {
+    const { streams: stored } = await connection.jetstreamManager()
+    const found: Uint8Array[] = []
+    for (let from = 1; from < before;) {
+      // The API takes `next_by_subj` beside `seq`; the client's type does not know it. Nothing further is an error.
+      const query = { seq: from, next_by_subj: subject } as { seq: number }
+      const message = await stored.getMessage('COMMANDS', query).catch(() => undefined)
+      if (!message || message.seq >= before) break
+      found.push(message.data)
+      from = message.seq + 1
+    }
+    return found
+  },
+})

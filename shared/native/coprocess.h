@@ -1,0 +1,15 @@
+/* Small tasks for a Node process, each done by a fork of its own: requests on standard input, replies on standard output. */
+#ifndef DOLLY_COPROCESS_H
+#define DOLLY_COPROCESS_H
+
+#include <stddef.h>
+
+enum { MAX_REQUEST_BYTES = 1 << 16, MAX_WORDS = 256, SAID_BYTES = 2048 };
+
+/* Answers 0 or an errno; what it writes to `said` (one line, else empty) goes with the answer. */
+typedef int (*task_fn)(char **words, size_t count, char *said, size_t size);
+
+/* Serves until standard input ends. Answers an exit status. */
+int serve_tasks(task_fn perform);
+
+#endif
