@@ -1,15 +1,16 @@
 #!/bin/bash
-# Builds the C program and puts `dolly` where npx finds it.
+# Builds the C programs and puts `dolly` where npx finds it.
 set -euo pipefail
 cd "$DOLLY_PROJECT"
 
-native=services/namespace/native
-if make --silent --question -C "$native" 2>/dev/null; then
-  echo 'dolly-init: up to date'
-else
-  echo "dolly-init: building in $native"
-  make --silent -C "$native"
-fi
+for native in services/namespace/native services/storage/native; do
+  if make --silent --question -C "$native" 2>/dev/null; then
+    echo "$native: up to date"
+  else
+    echo "$native: building"
+    make --silent -C "$native"
+  fi
+done
 
 # npm links the programs of dependencies only, not the project's own.
 link=node_modules/.bin/dolly

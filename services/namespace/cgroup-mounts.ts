@@ -22,12 +22,19 @@ export interface CgroupView {
 
 const within = (directory: string, { mountPoint }: Mount): boolean => directory.startsWith(`${mountPoint}/`)
 
+const mountOf = (directory: string, mounts: readonly Mount[]): Mount | undefined =>
+  mounts
+    .filter((candidate) => within(directory, candidate))
+    .toSorted((a, b) => b.mountPoint.length - a.mountPoint.length)[0]
+
+/** Whether the directory is a cgroup of the unified hierarchy. */
+export const isUnified = (directory: string, mounts: readonly Mount[]): boolean =>
+  mountOf(directory, mounts)?.fsType === 'cgroup2'
+
 /** The trees in which the container has a cgroup, in the order of its directories. */
 export const cgroupViews = (directories: readonly string[], mounts: readonly Mount[]): CgroupView[] =>
   directories.flatMap((directory) => {
-    const mount = mounts
-      .filter((candidate) => within(directory, candidate))
-      .toSorted((a, b) => b.mountPoint.length - a.mountPoint.length)[0]
+    const mount = mountOf(directory, mounts)
     if (!mount) return []
     const controllers = mount.superOptions.filter((option) => option !== 'rw' && option !== 'ro')
     return [

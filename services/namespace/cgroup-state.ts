@@ -39,3 +39,18 @@ export const oomKills = (directories: readonly string[]): number =>
   [...present(directories, 'memory.oom_control'), ...present(directories, 'memory.events')]
     .map((text) => Number(/^oom_kill (\d+)$/m.exec(text)?.[1] ?? 0))
     .reduce((total, kills) => total + kills, 0)
+
+/** Of its processor time a container needs this much to be set up within it without being throttled. */
+const leastShare = 0.5
+
+/**
+ * Whether a process may be made in this v2 cgroup rather than moved there once it is set up: a tight quota
+ * would slow all that it does before its command, and where `pids.max` is reached, nothing is born any more.
+ */
+export const takesNewborn = (directory: string): boolean => {
+  const read = (file: string) => readIfThere(join(directory, file))?.trim()
+  const [quota = 'max', period] = read('cpu.max')?.split(' ') ?? []
+  if (quota !== 'max' && Number(quota) / Number(period) < leastShare) return false
+  const most = read('pids.max') ?? 'max'
+  return most === 'max' || Number(read('pids.current')) < Number(most)
+}

@@ -21,13 +21,19 @@ type Render = (args: readonly string[], sources: ReadonlyMap<string, string>) =>
 
 /** For each operation the shell command that would do the same. */
 const renderings: Record<string, Render> = {
-  open: ([slot, , path = '']) => `exec ${Number(slot) + 10}> ${shellLine([path])}`,
+  open: ([slot, mode, path = '']) =>
+    `exec ${Number(slot) + 10}${mode === 'write' ? '>' : '<'} ${shellLine([path])}`,
   fifo: ([, path = '']) => ['mkfifo', '-m', '600', path],
   write: ([slot, text = '']) => `echo ${shellLine([text])} >&${Number(slot) + 10}`,
   'proc-write': ([path = '', text = '']) => `echo ${shellLine([text])} > ${shellLine([path])}`,
   join: ([kind = '', path = '']) => ['nsenter', `--${joinOption[kind] ?? kind}=${path}`],
   unshare: (kinds) => ['unshare', ...kinds.map((kind) => `--${joinOption[kind] ?? kind}`)],
-  clone: (kinds) => ['unshare', '--fork', ...kinds.map((kind) => `--${joinOption[kind] ?? kind}`)],
+  clone: (args) => {
+    const [into] = args.filter((arg) => arg.startsWith('into='))
+    const kinds = args.filter((arg) => arg !== into)
+    const made = shellLine(['unshare', '--fork', ...kinds.map((kind) => `--${joinOption[kind] ?? kind}`)])
+    return into ? `echo 0 > /proc/self/fd/${Number(into.slice(5)) + 10}/cgroup.procs && ${made}` : made
+  },
   session: () => ['setsid'],
   keyring: ([name = '']) => ['keyctl', 'session', name],
   hostname: ([name = '']) => ['hostname', name],

@@ -55,7 +55,7 @@ export const makeExec = async (host: NamespaceHost, record: Recorder, input: Exe
     cwd: input.cwd || own.cwd,
     user: input.user || own.user,
   }
-  const plan = execPlan({ ...command, pid: state.pid, terminal }, spec, paths)
+  const plan = execPlan({ ...command, pid: state.pid, terminal }, spec, paths, host.cgroupMounts)
   try {
     writeExecBundle(paths, plan)
     await launch(host.monitor, record, {

@@ -1,4 +1,4 @@
-import { accessSync, closeSync, constants, mkdirSync } from 'node:fs'
+import { accessSync, constants, mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { type Config } from '../../shared/config.ts'
 import { Failure } from '../../shared/failure.ts'
@@ -7,9 +7,7 @@ import type { Names } from '../../shared/names.ts'
 import { systemPath } from '../../shared/recorder.ts'
 import { type BundlePaths, bundlePaths } from './bundle.ts'
 import { readCgroupMounts } from './cgroup-mounts.ts'
-import type { MonitorHost } from './monitor.ts'
-import { ensureMonitorCgroups } from './monitor-cgroup.ts'
-import { openSealedProgram } from './native-program.ts'
+import { type MonitorHost, createSpawner } from './monitor.ts'
 
 /** What the service keeps of its host in memory; all of it found out again at the next start. */
 export interface NamespaceHost {
@@ -33,19 +31,17 @@ const programOnPath = (name: string): string => {
   throw new Failure('host_unfit', `cannot supervise containers: ${name} is not installed; run "make setup"`)
 }
 
-/** Readies the host for containers: directories, the monitors' cgroups, a sealed native program. */
+/** Readies the host for containers: directories, and the spawner in the monitors' cgroups. */
 export const prepareHost = async ({ names }: Config): Promise<NamespaceHost> => {
   for (const directory of [names.bundles, names.exits]) mkdirSync(directory, { recursive: true, mode: 0o700 })
   const conmon = programOnPath('conmon')
-  const cgroups = ensureMonitorCgroups(names)
+  const spawner = createSpawner(names)
+  await spawner.ask(['ready'])
   return {
     names,
     paths: (id) => bundlePaths(names.bundle(id)),
     exitFile: (id) => join(names.exits, id),
-    monitor: { conmon, cgroups, program: await openSealedProgram() },
+    monitor: { conmon, spawner },
     cgroupMounts: readCgroupMounts(),
   }
 }
-
-/** Lets the sealed program go; containers keep theirs. */
-export const closeHost = ({ monitor }: NamespaceHost): void => closeSync(monitor.program)

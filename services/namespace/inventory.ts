@@ -29,8 +29,11 @@ export const inventory = (host: NamespaceHost): Leak[] => {
   ]
 }
 
-/** Removes the monitors' cgroups. Throws `Failure` (`busy`) while a container has a bundle or a monitor. */
-export const releaseHost = (host: NamespaceHost): string[] => {
+/**
+ * Removes the monitors' cgroups, and lets the spawner in them go until it is needed again. Throws
+ * `Failure` (`busy`) while a container has a bundle or a monitor.
+ */
+export const releaseHost = async (host: NamespaceHost): Promise<string[]> => {
   const used = inventory(host)
   if (used.length > 0) {
     const containers = [...new Set(used.map(({ container, name }) => container ?? name))]
@@ -38,5 +41,6 @@ export const releaseHost = (host: NamespaceHost): string[] => {
       details: { containers },
     })
   }
+  await host.monitor.spawner.end()
   return removeMonitorCgroups(host.names)
 }

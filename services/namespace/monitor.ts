@@ -1,11 +1,12 @@
-import { type ChildProcess, spawn } from 'node:child_process'
-import { closeSync, openSync, readdirSync, writeFileSync } from 'node:fs'
-import type { Socket } from 'node:net'
-import { join } from 'node:path'
-import { Failure, reasonOf } from '../../shared/failure.ts'
+import { readdirSync } from 'node:fs'
+import { type Coprocess, createCoprocess, errnoWords } from '../../shared/coprocess.ts'
+import { Failure } from '../../shared/failure.ts'
+import type { Names } from '../../shared/names.ts'
 import { systemPath } from '../../shared/recorder.ts'
 import { waitFor } from './bounded-wait.ts'
 import { type BundlePaths, readIfThere } from './bundle.ts'
+import { ensureMonitorCgroups } from './monitor-cgroup.ts'
+import { nativeProgram } from './native-program.ts'
 import { commandLine } from './process-identity.ts'
 
 /** One launch by conmon, which supervises what the native program makes: stdio, log, terminal, exit status. */
@@ -21,15 +22,32 @@ export interface Launch {
 /** What launches need of the host, found out once. */
 export interface MonitorHost {
   conmon: string
-  /** Descriptor of the sealed native program. */
-  program: number
-  cgroups: readonly string[]
+  /** A sealed copy of the native program, which starts monitors where they shall live. */
+  spawner: Coprocess
 }
 
 const logBytes = 16 * 2 ** 20
 /** Making a container takes milliseconds; a throttled or swapping host may take long. */
 const launchLimitMs = 30_000
-const [syncPipe, startPipe, programDescriptor] = [3, 4, 5]
+/** As the spawner lays them out. */
+const [syncPipe, programDescriptor] = [3, 4]
+
+const environment = [
+  `PATH=${systemPath}`,
+  'LC_ALL=C',
+  // For the console socket: relative, since a socket's path has only 107 bytes.
+  'TMPDIR=.',
+  `_OCI_SYNCPIPE=${syncPipe}`,
+]
+
+/**
+ * The program that starts monitors. It lives in their cgroups, so that each is born there: moving one
+ * would wait 10 ms for every fork of the host. It is a sealed copy of itself, and so is what the monitors
+ * run in turn: a process in a container that reaches it through `/proc/<pid>/exe` cannot write to it
+ * (CVE-2019-5736).
+ */
+export const createSpawner = (names: Names): Coprocess =>
+  createCoprocess(nativeProgram, () => ['spawner', ...ensureMonitorCgroups(names)])
 
 /** conmon's command line; relative to the bundle, in which it runs. */
 export const monitorArguments = ({ id, paths, exitDirectory, terminal, stdin }: Launch): string[] =>
@@ -44,84 +62,25 @@ export const monitorArguments = ({ id, paths, exitDirectory, terminal, stdin }: 
     stdin ? ['--stdin'] : [],
   ].flat()
 
-const start = ({ conmon, program }: MonitorHost, launch: Launch): ChildProcess => {
-  const errors = openSync(launch.paths.monitorErrors, 'w', 0o600)
-  try {
-    return spawn(conmon, monitorArguments(launch), {
-      cwd: launch.paths.directory,
-      detached: true,
-      stdio: ['ignore', errors, errors, 'pipe', 'pipe', program],
-      env: {
-        PATH: systemPath,
-        LC_ALL: 'C',
-        // For the console socket: relative, since a socket's path has only 107 bytes.
-        TMPDIR: '.',
-        _OCI_SYNCPIPE: String(syncPipe),
-        _OCI_STARTPIPE: String(startPipe),
-      },
-    })
-  } finally {
-    closeSync(errors)
-  }
-}
-
-/** conmon says `{"pid": …}` or `{"data": …}` in one line; nothing when it dies. */
-const answerOf = (child: ChildProcess): Promise<string> => {
-  const { promise, resolve, reject } = Promise.withResolvers<string>()
-  const pipe = child.stdio[syncPipe] as Socket
-  let text = ''
-  const timer = setTimeout(() => {
-    reject(new Failure('timeout', `conmon did not answer within ${launchLimitMs} ms`))
-  }, launchLimitMs)
-  pipe.setEncoding('utf8')
-  pipe.on('data', (chunk: string) => {
-    text += chunk
-    if (text.includes('\n')) resolve(text)
-  })
-  pipe.on('error', reject)
-  pipe.on('close', () => resolve(text))
-  child.once('error', reject)
-  return promise.finally(() => {
-    clearTimeout(timer)
-    pipe.destroy()
-  })
-}
-
-const release = (child: ChildProcess, cgroups: readonly string[]): void => {
-  // Before conmon forks: afterwards the pid that is known here is not the one that stays.
-  for (const directory of cgroups)
-    writeFileSync(join(directory, 'cgroup.procs'), String(child.pid), { flag: 'r+' })
-  const pipe = child.stdio[startPipe] as Socket
-  pipe.on('error', () => child.kill('SIGKILL'))
-  pipe.end('\0')
-}
-
 /** What conmon wrote before it had a log. */
 const monitorErrors = (paths: BundlePaths): string => (readIfThere(paths.monitorErrors) ?? '').trim()
 
 /** Runs conmon until init waits for its start. Answers what conmon says when init was not made. */
-export const launchMonitor = async (host: MonitorHost, launch: Launch): Promise<string | undefined> => {
-  const child = start(host, launch)
-  try {
-    const answered = answerOf(child)
-    if (child.pid !== undefined) {
-      try {
-        release(child, host.cgroups)
-      } catch (error) {
-        child.kill('SIGKILL')
-        answered.catch(() => undefined)
-        throw error
-      }
-    }
-    const answer = await answered
-    const pid = /"(?:pid|data)"\s*:\s*(-?\d+)/.exec(answer)?.[1]
-    return pid !== undefined && Number(pid) > 0
-      ? undefined
-      : answer || monitorErrors(launch.paths) || 'conmon died'
-  } catch (error) {
-    if (error instanceof Failure) throw error
-    throw new Failure('system', `cannot run ${host.conmon}: ${reasonOf(error)}`, { cause: error })
-  }
+export const launchMonitor = async (
+  { conmon, spawner }: MonitorHost,
+  launch: Launch,
+): Promise<string | undefined> => {
+  const { directory, monitorErrors: errors } = launch.paths
+  const variables = [String(environment.length), ...environment]
+  const command = [conmon, ...monitorArguments(launch)]
+  const task = ['launch', directory, errors, ...variables, ...command]
+  const { errno, said } = await spawner.ask(task, launchLimitMs)
+  if (errno !== 0) throw new Failure('system', `cannot run ${conmon}: ${errnoWords(errno).join(': ')}`)
+  // conmon says `{"pid": …}` or `{"data": …}` in one line; nothing when it dies.
+  const pid = /"(?:pid|data)"\s*:\s*(-?\d+)/.exec(said)?.[1]
+  return pid !== undefined && Number(pid) > 0
+    ? undefined
+    : said || monitorErrors(launch.paths) || 'conmon died'
 }
 
 /** The monitor and the runtime both name the bundle; init does too, until it runs the container's command. */

@@ -1,5 +1,6 @@
 import type { BundlePaths, ContainerPlan, NetworkChoice } from './bundle.ts'
-import { type CgroupView, cgroupViews } from './cgroup-mounts.ts'
+import { type CgroupView, cgroupViews, isUnified } from './cgroup-mounts.ts'
+import { takesNewborn } from './cgroup-state.ts'
 import type { Mount } from '../../shared/mount-table.ts'
 import { type Command, commandOf } from './command.ts'
 import { cgroupTree, deviceTree, procMount, sharedMemory, sysMount, tmpfsMount } from './file-systems.ts'
@@ -12,15 +13,37 @@ interface Binding {
   target: string
 }
 
-const openCgroups = (directories: readonly string[], slot: () => string) =>
-  directories.map((directory) => ({ slot: slot(), file: `${directory}/cgroup.procs` }))
+/** How the child comes into its cgroups: born into one of them, moved into the others. */
+interface CgroupJoin {
+  opened: Operation[]
+  birth: string[]
+  moves: Operation[]
+}
 
-const opened = (groups: readonly { slot: string; file: string }[]): Operation[] =>
-  groups.map(({ slot, file }): Operation => ['open', slot, 'write', file])
-
-/** Late: a quota of 1 % of a processor would slow everything that came after. */
-const joined = (groups: readonly { slot: string }[]): Operation[] =>
-  groups.map(({ slot }): Operation => ['write', slot, '0'])
+/**
+ * To move a process by `cgroup.procs` waits for every fork of the host, 10 ms after a quiet moment. A
+ * single thread that moves itself by v1's `tasks` waits for nothing, nor does one that is born in a v2
+ * cgroup. Moves come late: a quota of 1 % of a processor would slow everything that came after.
+ */
+const cgroupJoin = (
+  directories: readonly string[],
+  mounts: readonly Mount[],
+  slot: () => string,
+): CgroupJoin => {
+  const join: CgroupJoin = { opened: [], birth: [], moves: [] }
+  for (const directory of directories) {
+    const number = slot()
+    const unified = isUnified(directory, mounts)
+    if (unified && join.birth.length === 0 && takesNewborn(directory)) {
+      join.opened.push(['open', number, 'directory', directory])
+      join.birth.push(`into=${number}`)
+    } else {
+      join.opened.push(['open', number, 'write', `${directory}/${unified ? 'cgroup.procs' : 'tasks'}`])
+      join.moves.push(['write', number, '0'])
+    }
+  }
+  return join
+}
 
 /** Everything up to `execve`, which `wait` holds back until the start. */
 const commandOperations = (command: Command, fifo: string): Operation[] => [
@@ -33,15 +56,10 @@ const commandOperations = (command: Command, fifo: string): Operation[] => [
 ]
 
 /** Done by the runtime itself, while the host's tree is still in sight. */
-const prologue = (
-  paths: BundlePaths,
-  fifo: string,
-  groups: readonly { slot: string; file: string }[],
-  oomScoreAdj = 0,
-): Operation[] => [
+const prologue = (paths: BundlePaths, fifo: string, { opened }: CgroupJoin, oomScoreAdj = 0): Operation[] => [
   ['fifo', fifo, paths.fifo],
   ['proc-write', '/proc/self/oom_score_adj', String(oomScoreAdj)],
-  ...opened(groups),
+  ...opened,
 ]
 
 const rootOperations = (root: Binding, noNewPrivileges: boolean): Operation[] => [
@@ -73,8 +91,8 @@ const fileSystems = (
   sharedMemory(spec.shmSizeBytes),
 ]
 
-const cgroupOperations = (groups: readonly { slot: string }[], views: readonly CgroupView[]): Operation[] => [
-  ...joined(groups),
+const cgroupOperations = ({ moves }: CgroupJoin, views: readonly CgroupView[]): Operation[] => [
+  ...moves,
   ['unshare', 'cgroup'],
   ...cgroupTree(views),
 ]
@@ -92,7 +110,7 @@ export const containerPlan = (
   const command = commandOf(spec, spec.imageConfig)
   const { process, rootfs, network } = spec
   const fifo = slot()
-  const groups = openCgroups(spec.cgroupDirectories, slot)
+  const groups = cgroupJoin(spec.cgroupDirectories, cgroupMounts, slot)
   const root = { slot: slot(), source: rootfs, target: rootfs }
   const sys = network.kind === 'host' ? { slot: slot(), source: '/sys', target: '/sys' } : undefined
   const files = [
@@ -104,7 +122,7 @@ export const containerPlan = (
   return [
     ...prologue(paths, fifo, groups, process.oomScoreAdj),
     ...trees.map(({ slot: number, source }): Operation => ['tree', number, source, 'single']),
-    ['clone', 'pid', 'mount', 'uts', 'ipc', ...(network.kind === 'own' ? ['network'] : [])],
+    ['clone', 'pid', 'mount', 'uts', 'ipc', ...(network.kind === 'own' ? ['network'] : []), ...groups.birth],
     ['session'],
     ['keyring', spec.id],
     ['umask', '0'],
@@ -136,15 +154,16 @@ export const execPlan = (
   request: ExecRequest,
   spec: Pick<ContainerPlan, 'cgroupDirectories' | 'process'>,
   paths: BundlePaths,
+  cgroupMounts: readonly Mount[],
 ): Operation[] => {
   const slot = createSlots()
   const fifo = slot()
-  const groups = openCgroups(spec.cgroupDirectories, slot)
+  const groups = cgroupJoin(spec.cgroupDirectories, cgroupMounts, slot)
   const join = (kind: string, file: string): Operation => ['join', kind, `/proc/${request.pid}/ns/${file}`]
   return [
     ...prologue(paths, fifo, groups, spec.process.oomScoreAdj),
     join('pid', 'pid'),
-    ['clone'],
+    ['clone', ...groups.birth],
     ['session'],
     join('ipc', 'ipc'),
     join('uts', 'uts'),
@@ -152,7 +171,7 @@ export const execPlan = (
     join('cgroup', 'cgroup'),
     join('mount', 'mnt'),
     ...(request.terminal ? [['console', 'none'] as const] : []),
-    ...joined(groups),
+    ...groups.moves,
     ['env', ...request.env],
     ...rlimits(spec.process.rlimits),
     ...identity(request.user, spec.process),

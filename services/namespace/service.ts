@@ -91,7 +91,7 @@ const operations = (host: () => NamespaceHost): Endpoint[] => [
     concurrent: true,
   },
   endpoint(objects.namespace, async () => ({ objects: inventory(host()) })),
-  endpoint(release.namespace, async () => ({ released: releaseHost(host()) })),
+  endpoint(release.namespace, async () => ({ released: await releaseHost(host()) })),
 ]
 
 /** Owns a container's processes: its namespaces, its root, its init, and what is executed in it. */

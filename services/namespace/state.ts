@@ -23,10 +23,5 @@ export const stateOf = (host: NamespaceHost, id: string): ProcessState => {
     }
   }
   const exit = exitOf(host, id)
-  return {
-    status: 'stopped',
-    pid,
-    startedAt,
-    ...(exit ? { exitCode: exit.exitCode, oomKilled: exit.oomKilled } : {}),
-  }
+  return { status: 'stopped', pid, startedAt, ...exit }
 }

@@ -2,11 +2,12 @@ import { z } from 'zod'
 import type { Bus } from '../../shared/bus.ts'
 import type { Container, ContainerStatus } from '../../shared/contracts/container.ts'
 import { ContainerSpec } from '../../shared/contracts/container-spec.ts'
-import { type CloudEvent, type StoredEvent, outcomeTypes } from '../../shared/contracts/event.ts'
+import { type StoredEvent, outcomeTypes } from '../../shared/contracts/event.ts'
 import { SagaRecord } from '../../shared/contracts/journal.ts'
 import { Failure } from '../../shared/failure.ts'
 import { retrying } from '../../shared/retry.ts'
 import type { Log } from '../../shared/log.ts'
+import { idOfEvent } from '../../shared/subjects.ts'
 import type { Journal, JournalContent } from './saga/journal.ts'
 import { foldJournal } from './saga/ledger.ts'
 import type { SagaState } from './saga/state.ts'
@@ -24,25 +25,26 @@ export interface ContainerLog {
   /** Message id of the command that last cancelled it. */
   cancelledBy: string | undefined
   container: Container | undefined
+  /** An operator gave up what was here before: what is on the host may be its remains. */
+  abandoned: boolean
   /** When the last event was written, in milliseconds since the epoch. */
   changedAt: number
 }
 
+/** An operator's word: everything before it counts no more, be it readable or not. */
+export const abandonedType = 'container.abandoned'
+
 const Entry = z.object({ record: SagaRecord })
 
-const sagaEntry = ({ sequence, event, raw }: StoredEvent) => {
-  if (!event)
-    throw new Failure('invalid_message', `sequence ${sequence}: no CloudEvent: ${raw.slice(0, 80)}`, {
-      details: { sequence },
-    })
+const unreadable = (sequence: number, reason: string): Failure =>
+  new Failure('invalid_message', `sequence ${sequence}: ${reason}`, { details: { sequence } })
+
+const sagaEntry = ({ sequence, subject, event, raw }: StoredEvent) => {
+  if (!event) throw unreadable(sequence, `no CloudEvent: ${raw.slice(0, 80)}`)
+  if (event.subject !== idOfEvent(subject)) throw unreadable(sequence, `an event of ${event.subject}`)
   if (!('record' in event.data)) return undefined
   const entry = Entry.safeParse(event.data)
-  if (!entry.success)
-    throw new Failure(
-      'invalid_message',
-      `sequence ${sequence}: no saga record: ${entry.error.issues[0]?.message}`,
-      { details: { sequence } },
-    )
+  if (!entry.success) throw unreadable(sequence, `no saga record: ${entry.error.issues[0]?.message}`)
   return { sequence, messageId: event.id.slice(event.subject.length + 1), record: entry.data.record }
 }
 
@@ -88,12 +90,21 @@ const initOf = (saga: SagaState) => {
 const steadyMs = 10_000
 
 /** Takes one event of the container's own life into account. */
-const live = (container: Container, { type, data }: CloudEvent, exited: Set<string>): void => {
+const live = (
+  container: Container,
+  { event, sequence }: StoredEvent,
+  exited: Set<string>,
+): void => {
+  const { type = '', data } = event ?? {}
   if (type === 'container.stopping') container.stoppedByUser = true
   const status = lifecycle[type]
   if (!status) return
-  const { pid, startedAt, restart, ...rest } = Lifecycle.parse(data)
+  const said = Lifecycle.safeParse(data)
+  if (!said.success) throw unreadable(sequence, `no ${type}: ${said.error.issues[0]?.message}`)
+  const { pid, startedAt, restart, ...rest } = said.data
   if (type === 'container.exited') {
+    // Init ended before anyone asked for its command: no policy may be the first to run it.
+    if (container.status === 'created') container.stoppedByUser = true
     exited.add(`${pid}:${startedAt}`)
     if (startedAt && rest.finishedAt && Date.parse(rest.finishedAt) - Date.parse(startedAt) > steadyMs)
       container.restarts = 0
@@ -105,12 +116,15 @@ const live = (container: Container, { type, data }: CloudEvent, exited: Set<stri
   if (status === 'stopped') delete container.pid
   if (type !== 'container.started') return
   Object.assign(container, { pid, startedAt })
-  if (restart) container.restarts = (container.restarts ?? 0) + 1
+  container.restarts = restart ? (container.restarts ?? 0) + 1 : 0
   for (const key of ['exitCode', 'oomKilled', 'finishedAt', 'stoppedByUser'] as const) delete container[key]
 }
 
 const describe = (saga: SagaState, events: readonly StoredEvent[], createdAt: string): Container => {
-  const spec = ContainerSpec.parse(saga.input)
+  const parsed = ContainerSpec.safeParse(saga.input)
+  if (!parsed.success)
+    throw unreadable(events[0]?.sequence ?? 0, `no container of saga ${saga.saga} version ${saga.version}`)
+  const spec = parsed.data
   const address = Object.values(saga.steps).find((step) => step.output?.['address'])?.output?.['address'] as
     | string
     | undefined
@@ -127,7 +141,7 @@ const describe = (saga: SagaState, events: readonly StoredEvent[], createdAt: st
     sequence: events.at(-1)?.sequence ?? 0,
   }
   if (saga.cause) container.error = saga.cause
-  if (saga.outcome === 'stuck') {
+  if (saga.outcome === 'stuck' || saga.outcome === 'aborted') {
     container.leaked = Object.entries(saga.steps)
       .filter(([, { status }]) => !['idle', 'undone', 'skipped'].includes(status))
       .map(([step, { error }]) => ({ step, reason: error?.reason ?? 'what needs it is not undone' }))
@@ -136,16 +150,18 @@ const describe = (saga: SagaState, events: readonly StoredEvent[], createdAt: st
   Object.assign(container, initOf(saga))
   container.status = spec.start ? 'running' : 'created'
   const exited = new Set<string>()
-  for (const { event } of events) if (event) live(container, event, exited)
+  for (const event of events) live(container, event, exited)
   return container
 }
 
 /** Folds a container's events. Throws `Failure` (`invalid_message`, with the sequence) when the log is not whole. */
-export const foldContainer = (events: readonly StoredEvent[]): ContainerLog => {
+export const foldContainer = (all: readonly StoredEvent[]): ContainerLog => {
+  const given = all.findLastIndex(({ event }) => event?.type === abandonedType)
+  const events = all.slice(given + 1)
   const entries = events.map(sagaEntry).filter((entry) => entry !== undefined)
-  const content = { entries, sequence: events.at(-1)?.sequence ?? 0 }
+  const content = { entries, sequence: all.at(-1)?.sequence ?? 0 }
   const saga = foldJournal(content)
-  const outcomes = events.filter(
+  const outcomes = all.filter(
     ({ event }) => event?.commandid && (outcomeTypes as readonly string[]).includes(event.type),
   )
   const begun = entries.findLast(({ record }) => record.kind === 'started')?.sequence ?? 0
@@ -162,7 +178,8 @@ export const foldContainer = (events: readonly StoredEvent[]): ContainerLog => {
     unwoundBy: eventAt(lastOf('unwinding'))?.commandid,
     cancelledBy: eventAt(lastOf('cancelled'))?.commandid,
     container: saga && describe(saga, own, started?.time ?? ''),
-    changedAt: Date.parse(events.at(-1)?.event?.time ?? '') || 0,
+    abandoned: given !== -1,
+    changedAt: Date.parse(all.at(-1)?.event?.time ?? '') || 0,
   }
 }
 

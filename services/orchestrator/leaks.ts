@@ -1,24 +1,49 @@
 import type { Bus } from '../../shared/bus.ts'
+import type { ContainerSpec } from '../../shared/contracts/container-spec.ts'
+import { ContainerId } from '../../shared/contracts/identity.ts'
 import * as host from '../../shared/contracts/operations.ts'
-import { Failure } from '../../shared/failure.ts'
-import { readContainer } from './container-log.ts'
+import { foldContainer } from './container-log.ts'
+import { isGone } from './container-runs.ts'
+import { faultOf } from './parked.ts'
 import type { Projection } from './projection.ts'
 import type { Reach } from './reach.ts'
 
 /** What the log says of a container that a host has objects of. */
-export type Ownership = 'living' | 'gone' | 'abandoned' | 'unknown' | 'unreadable'
+export type Ownership =
+  | 'living'
+  /** Undone, as the log says: what is there was left by mistake. */
+  | 'gone'
+  /** An operator's word left something of it on the host. */
+  | 'abandoned'
+  | 'unknown'
+  | 'unreadable'
 
-/** Who owns the objects of a container. */
-export const ownershipOf = async (bus: Bus, id: string): Promise<Ownership> => {
+export interface Explanation {
+  ownership: Ownership
+  /** Last sequence of the log that says so: nothing decided on it may undo what comes later. */
+  sequence: number
+  /** When that was written, in milliseconds since the epoch. */
+  changedAt: number
+  /** What the container was, as far as the log knows. */
+  spec?: ContainerSpec | undefined
+}
+
+/** What the log says of the container that an object on a host names. */
+export const explain = async (bus: Bus, id: string): Promise<Explanation> => {
+  // Anyone with a file manager can make an object of any name; a subject takes only ids.
+  if (!ContainerId.safeParse(id).success) return { ownership: 'unknown', sequence: 0, changedAt: 0 }
+  const events = await bus.journal('container', id)
+  const sequence = events.at(-1)?.sequence ?? 0
   try {
-    const { container, saga } = await readContainer(bus, id)
-    if (!container) return 'unknown'
-    const ended =
-      saga?.outcome !== 'aborted' && (container.status === 'deleted' || container.status === 'failed')
-    return ended || saga?.outcome === 'aborted' ? 'gone' : 'living'
+    const { saga, container, abandoned, changedAt } = foldContainer(events)
+    const known = { sequence, changedAt, spec: container?.spec }
+    if (!saga) return { ownership: abandoned ? 'abandoned' : 'unknown', ...known }
+    if (!isGone(saga)) return { ownership: 'living', ...known }
+    const left = Object.values(saga.steps).some(({ status }) => status === 'skipped')
+    return { ownership: left || saga.outcome === 'aborted' ? 'abandoned' : 'gone', ...known }
   } catch (error) {
-    if (error instanceof Failure && error.code === 'invalid_message') return 'unreadable'
-    throw error
+    if (faultOf(error) === undefined) throw error
+    return { ownership: 'unreadable', sequence, changedAt: 0 }
   }
 }
 
@@ -28,20 +53,34 @@ interface LeakParts {
   reach: Reach
 }
 
-/** Every object of a host that no living container owns, with what the log says of its container. */
-export const findLeaks = async ({ bus, projection, reach }: LeakParts, node: string) => {
+/** Every object that a host's services list under the stack's names. */
+export const listObjects = async (reach: Reach, node: string): Promise<host.Leak[]> => {
   const found = await Promise.all(
     Object.values(host.objects).map((operation) => reach.ask(node, operation, {})),
   )
+  return found.flatMap(({ objects }) => objects)
+}
+
+const keyOf = ({ kind, name }: host.Leak): string => `${kind}\0${name}`
+
+/** Every object of a host that no living container owns, with what the log says of its container. */
+export const findLeaks = async ({ bus, projection, reach }: LeakParts, node: string) => {
   const living = new Set(projection.list().map(({ id }) => id))
-  const suspects = found
-    .flatMap(({ objects }) => objects)
-    .filter(({ container }) => container !== null && !living.has(container))
-  const owners = new Map<string, Ownership>()
+  const suspects = (await listObjects(reach, node)).filter(
+    ({ container }) => container !== null && !living.has(container),
+  )
+  if (suspects.length === 0) return []
+  const explanations = new Map<string, Explanation>()
   for (const { container } of suspects) {
-    if (container !== null && !owners.has(container)) owners.set(container, await ownershipOf(bus, container))
+    if (container !== null && !explanations.has(container))
+      explanations.set(container, await explain(bus, container))
   }
-  return suspects
-    .map((object) => ({ ...object, ownership: owners.get(object.container ?? '') ?? ('unknown' as const) }))
-    .filter(({ ownership }) => ownership !== 'living')
+  // A container that was just being deleted had objects in the first listing and is gone by its log.
+  const still = new Set((await listObjects(reach, node)).map(keyOf))
+  return suspects.flatMap((object) => {
+    const explanation = explanations.get(object.container ?? '')
+    return explanation && explanation.ownership !== 'living' && still.has(keyOf(object))
+      ? [{ ...object, ...explanation }]
+      : []
+  })
 }

@@ -18,7 +18,8 @@ import { createStarter, followExits } from './restarts.ts'
 import { sagaVerbs } from './saga-verbs.ts'
 import { verbHandlers } from './verbs.ts'
 
-const drainMs = 5000
+/** Most sagas end within milliseconds; one that waits for something may wait elsewhere. */
+const drainMs = 1000
 
 const config = loadConfig()
 const log = createLog({ service: 'orchestrator', node: config.node }, config.logLevel)
@@ -26,7 +27,7 @@ const bus = await connectBus(config, { role: 'orchestrator', log })
 await bus.ensureStreams()
 const stop = new AbortController()
 const { node, ackWaitMs } = config
-const projection = await createProjection(bus, log, stop.signal)
+const projection = await createProjection({ bus, node, log, signal: stop.signal })
 const hosts = hostExecutor(bus, await nameStep(bus))
 const executor = config.faultInjection ? injecting(hosts) : hosts
 const { idOfName } = projection
@@ -46,7 +47,7 @@ bus.hints('container', (id, raw) => {
   if (raw.includes('"saga.cancelled"')) void runs.refresh(id)
 })
 
-const reach = createReach({ bus, projection })
+const reach = createReach({ bus, projection, node })
 const start = createStarter({ bus, executor: hosts, reach })
 const parts = { bus, projection, reach, node }
 const handlers = [...verbHandlers(parts, start), ...sagaVerbs({ ...parts, executor: hosts, runs })]

@@ -5,33 +5,43 @@ import type { Log } from '../../shared/log.ts'
 import { idOfEvent } from '../../shared/subjects.ts'
 import { Failure } from '../../shared/failure.ts'
 import { backoffMs } from '../../shared/retry.ts'
-import { readContainer } from './container-log.ts'
+import { tellParked, viewContainer } from './parked.ts'
 
 /** Journal events that change nothing a list shows. */
 const silent = new Set(['saga.progressed', 'saga.resumed', 'container.rejected'])
+
+/** Says in the bucket that the whole log has been projected to it; no id has such a character. */
+const completeKey = '=complete'
+
+interface ProjectionParts {
+  bus: Bus
+  /** The node that a container counts to whose log does not say any. */
+  node: string
+  log: Log
+  signal: AbortSignal
+}
 
 /**
  * The containers of the fleet: the `containers` bucket, projected from the log by whichever orchestrator
  * takes an event, and a copy of it in memory that a watch keeps up to date.
  */
-export const createProjection = async (bus: Bus, log: Log, signal: AbortSignal) => {
+export const createProjection = async ({ bus, node, log, signal }: ProjectionParts) => {
   const bucket = await bus.bucket('containers')
   const known = new Map<string, Container>()
 
   const project = async (id: string): Promise<void> => {
     // The entry first: if it is still the last when it is replaced, what is written is no older than what it said.
     const entry = await bucket.get(id)
-    const { container } = await readContainer(bus, id)
-    if (!container) return
+    const { container, events, failure } = await viewContainer(bus, id, node)
+    if (failure) await tellParked(bus, id, { events, failure })
     const previousSeq = entry?.revision ?? 0
-    const gone = container.status === 'deleted' || container.status === 'failed'
-    if (!gone) return void (await bucket.put(id, JSON.stringify(container), { previousSeq }))
+    if (container && container.status !== 'deleted' && container.status !== 'failed') return void (await bucket.put(id, JSON.stringify(container), { previousSeq }))
     // Without a mark another orchestrator could still bring it back, out of a log that it read before.
-    if (!entry) return void (await bucket.create(id, ''))
+    if (!entry) return void (container && (await bucket.create(id, '')))
     if (entry.operation === 'PUT' && entry.length > 0) await bucket.delete(id, { previousSeq })
   }
 
-  /** Until it is done: only a log that cannot be read is passed over. */
+  /** Until it is done. */
   const projected = async (id: string): Promise<void> => {
     for (let attempt = 1; ; attempt++) {
       try {
@@ -54,6 +64,7 @@ export const createProjection = async (bus: Bus, log: Log, signal: AbortSignal) 
         operation === 'PUT' && value.length > 0
           ? Container.safeParse(JSON.parse(new TextDecoder().decode(value))).data
           : undefined
+      if (key === completeKey) continue
       if (container) known.set(key, container)
       else known.delete(key)
     }
@@ -72,16 +83,18 @@ export const createProjection = async (bus: Bus, log: Log, signal: AbortSignal) 
         if (!signal.aborted) throw error // else the event stays unacknowledged, for another orchestrator
       })
 
-  /** Projects every container of the log; answers how many there are now. */
+  /** Projects every container of the log, and drops those that it does not know; answers how many there are now. */
   const rebuild = async (): Promise<number> => {
-    for (const id of await bus.idsOf('container')) await projected(id)
+    for (const id of new Set([...known.keys(), ...(await bus.idsOf('container'))])) await projected(id)
+    const mark = await bucket.get(completeKey)
+    if (mark?.operation !== 'PUT') await bucket.create(completeKey, '1')
     return known.size
   }
 
   const { promise: ready, resolve } = Promise.withResolvers<void>()
   const watching = watch(resolve)
   await ready
-  if (known.size === 0) await rebuild()
+  if ((await bucket.get(completeKey))?.operation !== 'PUT') await rebuild()
   return {
     list: (): Container[] => [...known.values()].toSorted((a, b) => b.createdAt.localeCompare(a.createdAt)),
     get: (id: string) => known.get(id),

@@ -6,11 +6,19 @@ import { ContainerId } from '../../shared/contracts/identity.ts'
 import { Failure } from '../../shared/failure.ts'
 import { subjects } from '../../shared/subjects.ts'
 import { ReplyBody } from '../../shared/wire.ts'
-import { readContainer } from './container-log.ts'
+import { viewContainer } from './parked.ts'
 import type { Projection } from './projection.ts'
 
 /** Requests to one host, and containers by what a user calls them. */
-export const createReach = ({ bus, projection }: { bus: Bus; projection: Projection }) => {
+export const createReach = ({
+  bus,
+  projection,
+  node: here,
+}: {
+  bus: Bus
+  projection: Projection
+  node: string
+}) => {
   const idOf = (reference: string): string => {
     const exact = projection.get(reference)?.id ?? projection.idOfName(reference)
     if (exact) return exact
@@ -24,7 +32,7 @@ export const createReach = ({ bus, projection }: { bus: Bus; projection: Project
   /** The container as the log has it now, which the projection may not show yet. Throws `Failure` (`not_found`). */
   const find = async (reference: string): Promise<Container> => {
     const id = idOf(reference)
-    const { container } = ContainerId.safeParse(id).success ? await readContainer(bus, id) : {}
+    const { container } = ContainerId.safeParse(id).success ? await viewContainer(bus, id, here) : {}
     if (!container) throw new Failure('not_found', `no such container: ${reference}`)
     return container
   }

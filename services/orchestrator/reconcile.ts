@@ -1,19 +1,19 @@
-import { randomUUID } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Bus } from '../../shared/bus.ts'
-import { ContainerSpec } from '../../shared/contracts/container-spec.ts'
 import * as host from '../../shared/contracts/operations.ts'
-import type { Transition } from '../../shared/contracts/journal.ts'
-import { reasonOf } from '../../shared/failure.ts'
+import { Failure } from '../../shared/failure.ts'
 import type { Log } from '../../shared/log.ts'
-import { containerJournal, readContainer } from './container-log.ts'
+import { shortHash } from '../../shared/names.ts'
+import { adopt } from './adopt.ts'
+import { readContainer } from './container-log.ts'
 import type { ContainerRuns } from './container-runs.ts'
 import { containerSpec } from './container-spec.ts'
-import { createContainer } from './create-container.ts'
-import { findLeaks } from './leaks.ts'
+import { findLeaks, listObjects } from './leaks.ts'
+import { settleLives } from './life.ts'
 import type { Projection } from './projection.ts'
 import type { Reach } from './reach.ts'
 import { undoSteps } from './restore.ts'
+import { Lost } from './saga/ledger.ts'
 import type { Executor } from './saga/perform.ts'
 
 interface ReconcilerParts {
@@ -30,102 +30,123 @@ interface ReconcilerParts {
   staleMs: number
 }
 
+type Leaks = Awaited<ReturnType<typeof findLeaks>>
+
+/** Sagas taken over at once after an orchestrator died with its commands. */
+const mostTakeovers = 32
+
 /**
  * Compares what its node has with what the log says, at start and periodically: undoes what should not
  * live, adopts what the log has lost, finishes what nobody drives, and tells what only a person may judge.
  */
 export const createReconciler = (parts: ReconcilerParts) => {
   const { bus, executor, projection, reach, runs, node, log, signal, everyMs, staleMs } = parts
-  const told = new Set<string>()
+  /** What was told already, so that a round does not tell it again; forgotten when it is no longer so. */
+  let told = new Set<string>()
+  let telling = new Set<string>()
 
-  const tell = async (type: string, container: string, data: Record<string, unknown>): Promise<void> => {
-    await bus.publishEvent({
-      kind: 'node',
-      id: node,
-      type,
-      messageId: `${node}:${type}:${container}:${randomUUID()}`,
-      data: { container, ...data },
-    })
+  const tell = async (type: string, about: string, data: Record<string, unknown>): Promise<void> => {
+    const messageId = `${node}:${type}:${about}:${shortHash(JSON.stringify(data), 12)}`
+    await bus.publishEvent({ kind: 'node', id: node, type, messageId, data })
   }
 
-  /** A running container that the log does not know: its own host says what it is. */
-  const adopt = async (id: string): Promise<boolean> => {
-    const { origin, state } = await reach.ask(node, host.processOrigin, { id })
-    const spec = ContainerSpec.safeParse(origin)
-    if (!spec.success || state.status === 'absent' || state.status === 'stopped') return false
-    const { content } = await readContainer(bus, id)
-    const owner = randomUUID()
-    const journal = containerJournal({ bus, id, commandId: undefined, content, log, signal })
-    const outputs: Record<string, Record<string, unknown>> = {
-      namespace: { pid: state.pid, startedAt: state.startedAt },
+  const tellOnce = async (type: string, about: string, data: Record<string, unknown>): Promise<void> => {
+    const key = `${type}:${about}`
+    telling.add(key)
+    if (told.has(key)) return
+    log.error(data, type)
+    await tell(type, about, data)
+  }
+
+  /** One part of a round; what fails for one container must not keep the others from their turn. */
+  const attempt = async (part: () => Promise<void>): Promise<void> => {
+    try {
+      await part()
+    } catch (error) {
+      if (!(error instanceof Failure) && !(error instanceof Lost)) throw error
+      if (!signal.aborted) log.warn({ reason: error.message }, 'reconciliation postponed')
     }
-    const transitions = createContainer.steps.map(({ contract: { name } }): Transition => ({
-      step: name,
-      status: 'done',
-      output: outputs[name] ?? {},
-    }))
-    const { name: saga, version } = createContainer
-    const started = {
-      kind: 'started' as const,
-      n: 1,
-      owner,
-      saga,
-      version,
-      input: spec.data,
-      deadline: new Date().toISOString(),
-      transitions,
-    }
-    const sequence = await journal.append(started, {
-      expectedSequence: content.sequence,
-      messageId: `1:${owner}:adopted`,
-    })
-    const ended = { kind: 'ended' as const, n: 2, owner, outcome: 'completed' as const, transitions: [] }
-    await journal.append(ended, { expectedSequence: sequence, messageId: `2:${owner}:adopted` })
-    await tell('container.adopted', id, { pid: state.pid })
-    log.warn({ container: id }, 'container adopted: it runs and the log did not know it')
-    return true
+  }
+
+  /** Since the log's last word on it, it was made anew: the log is older than the host. */
+  const isNewer = async (id: string, changedAt: number): Promise<boolean> => {
+    const { status, startedAt = '' } = await reach.ask(node, host.processState, { id })
+    return status !== 'absent' && Date.parse(startedAt) > changedAt
+  }
+
+  const settleLeak = async (id: string, leaks: Leaks): Promise<void> => {
+    const [{ ownership, sequence, changedAt, spec } = leaks[0]!] = leaks
+    const objects = leaks.map(({ kind, name }) => `${kind} ${name}`)
+    if (ownership === 'abandoned' || ownership === 'unreadable') return
+    if (ownership === 'gone' && !(await isNewer(id, changedAt))) {
+      const had = spec ?? containerSpec({ image: 'unknown' }, { id, node })
+      await undoSteps({ executor, spec: { ...had, node }, fence: sequence })
+      await tell('container.cleaned', id, { container: id, objects, sequence })
+      log.warn({ container: id, objects }, 'removed what a container that is gone had left')
+    } else if (await adopt(parts, id, node)) {
+      await tell('container.adopted', id, { container: id, objects })
+      log.warn({ container: id }, 'container adopted: it is here and the log did not know it')
+    } else await tellOnce('container.unexplained', id, { container: id, objects, ownership })
   }
 
   const settleLeaks = async (): Promise<void> => {
     const leaks = await findLeaks({ bus, projection, reach }, node)
-    for (const [id, objects] of Map.groupBy(leaks, ({ container }) => container ?? '')) {
-      const ownership = objects[0]?.ownership
-      const names = objects.map(({ kind, name }) => `${kind} ${name}`)
-      if (ownership === 'gone') {
-        const { content } = await readContainer(bus, id)
-        await undoSteps(executor, containerSpec({ image: 'unknown' }, { id, node }), content.sequence)
-        await tell('container.cleaned', id, { objects: names })
-        log.warn({ container: id, objects: names }, 'removed what a container that is gone had left')
-      } else if (!(ownership === 'unknown' && (await adopt(id))) && !told.has(id)) {
-        told.add(id)
-        await tell('container.unexplained', id, { objects: names, ownership })
-        log.error(
-          { container: id, objects: names, ownership },
-          'the log does not explain these; "dolly doctor --leaks" lists them',
-        )
-      }
+    for (const [id, objects] of Map.groupBy(leaks, ({ container }) => container ?? ''))
+      await attempt(() => settleLeak(id, objects))
+  }
+
+  /** What all containers of the node share. The file system is mounted again by whoever asks for it. */
+  const settleHost = async (objects: readonly host.Leak[]): Promise<void> => {
+    const missing = ['mount', 'bridge', 'nft-table'].filter((kind) =>
+      objects.every((object) => object.kind !== kind),
+    )
+    for (const kind of missing) {
+      if (kind === 'mount') {
+        try {
+          await reach.ask(node, host.imageList, {})
+          await tell('node.repaired', kind, { node, object: kind, time: Date.now() })
+          continue
+        } catch (error) {
+          if (!(error instanceof Failure)) throw error
+          await tellOnce('node.degraded', kind, { node, object: kind, reason: error.message })
+        }
+      } else await tellOnce('node.degraded', kind, { node, object: kind, reason: 'it is not there' })
+    }
+  }
+
+  const finish = async (id: string): Promise<void> => {
+    const known = await readContainer(bus, id)
+    const { saga, answered, unwoundBy, startedBy, changedAt } = known
+    if (saga === undefined || saga.phase === 'ended' || Date.now() - changedAt < staleMs) return
+    try {
+      const owed = [unwoundBy, startedBy].find((command) => command && !answered.has(command))
+      const run = runs.open(id, owed, known)
+      log.warn({ container: id, phase: saga.phase }, 'taking over a saga that nobody drives')
+      if (await run.resume()) await runs.drive(id, run)
+    } catch (error) {
+      if (!(error instanceof Failure)) throw error
+      await tellOnce('saga.refused', id, { container: id, code: error.code, reason: error.message })
     }
   }
 
   /** Sagas whose command has gone, or whose orchestrator died after it: nobody else would end them. */
   const finishStale = async (): Promise<void> => {
-    for (const { id, status } of projection.list()) {
-      if ((status !== 'creating' && status !== 'deleting') || runs.has(id)) continue
-      const known = await readContainer(bus, id)
-      if (known.saga === undefined || known.saga.phase === 'ended' || Date.now() - known.changedAt < staleMs)
-        continue
-      log.warn({ container: id, phase: known.saga.phase }, 'taking over a saga that nobody drives')
-      const run = runs.open(id, known.unwoundBy ?? known.startedBy ?? '', known)
-      if (await run.resume()) await runs.drive(id, run)
-    }
+    const restless = projection
+      .list()
+      .filter(({ id, status }) => (status === 'creating' || status === 'deleting') && !runs.has(id))
+    await Promise.all(restless.slice(0, mostTakeovers).map(({ id }) => attempt(() => finish(id))))
   }
 
   const round = async (): Promise<void> => {
-    for (const part of [settleLeaks, finishStale]) {
-      await part().catch((error: unknown) => {
-        if (!signal.aborted) log.warn({ reason: reasonOf(error) }, 'reconciliation postponed')
-      })
-    }
+    telling = new Set()
+    await attempt(finishStale)
+    await attempt(async () => {
+      const objects = await listObjects(reach, node)
+      await attempt(() => settleHost(objects))
+      await attempt(() => settleLives(parts, objects))
+    })
+    await attempt(settleLeaks)
+    told = telling
   }
 
   return {

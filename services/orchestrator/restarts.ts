@@ -1,12 +1,13 @@
 import type { Bus } from '../../shared/bus.ts'
 import type { Container } from '../../shared/contracts/container.ts'
 import * as host from '../../shared/contracts/operations.ts'
-import { Failure, reasonOf } from '../../shared/failure.ts'
+import { Failure, type FailureCode } from '../../shared/failure.ts'
 import type { Log } from '../../shared/log.ts'
 import { idOfEvent } from '../../shared/subjects.ts'
 import { readContainer } from './container-log.ts'
 import type { Reach } from './reach.ts'
-import { restartDelayMs, restoreSteps, wantsRestart } from './restore.ts'
+import { restartDelayMs, wantsRestart } from './restart-policy.ts'
+import { redoSteps } from './restore.ts'
 import type { Executor } from './saga/perform.ts'
 
 interface StarterParts {
@@ -28,8 +29,14 @@ export const createStarter =
         `container ${id} was wired by hand (network_mode lab): delete it and create it anew`,
       )
     }
-    if (status === 'stopped') await restoreSteps(executor, spec, sequence)
+    if (status === 'stopped') await redoSteps({ executor, spec, fence: sequence })
     const { pid, startedAt } = await reach.ask(node, host.processStart, { id }, 60_000)
+    const { container } = await readContainer(bus, id)
+    // A user's stop that came while the policy was starting it found nothing to stop.
+    if (restart && container?.stoppedByUser) {
+      await reach.ask(node, host.processStop, { id, graceMs: spec.stopGraceMs }, spec.stopGraceMs + 20_000)
+      return
+    }
     const data = { pid, startedAt, ...(restart ? { restart } : {}) }
     const messageId = `${id}:container.started:${pid}:${startedAt}`
     await bus.publishEvent({ kind: 'container', id, type: 'container.started', messageId, data })
@@ -37,11 +44,20 @@ export const createStarter =
 
 export type Starter = ReturnType<typeof createStarter>
 
+/** What time does not heal: the container has gone, or can never be started again. */
+const hopeless = new Set<FailureCode>(['not_found', 'conflict', 'stale', 'unsupported', 'invalid_message'])
+
 /** Follows exits, whichever orchestrator takes each, and starts again what its restart policy wants. */
-export const followExits = (bus: Bus, start: Starter, log: Log, signal: AbortSignal): Promise<void> =>
-  bus.considerEvents(
+export const followExits = (bus: Bus, start: Starter, log: Log, signal: AbortSignal): Promise<void> => {
+  const tell = async (id: string, sequence: number, { code, message }: Failure): Promise<void> => {
+    const messageId = `${id}:restart-failed:${sequence}`
+    const data = { id, code, reason: message }
+    await bus.publishEvent({ kind: 'container', id, type: 'container.restart-failed', messageId, data })
+  }
+
+  return bus.considerEvents(
     'restarts',
-    async ({ subject, event }, deliveries) => {
+    async ({ subject, sequence, event }, deliveries) => {
       if (event?.type !== 'container.exited') return undefined
       const id = idOfEvent(subject)
       try {
@@ -52,9 +68,11 @@ export const followExits = (bus: Bus, start: Starter, log: Log, signal: AbortSig
         return undefined
       } catch (error) {
         if (!(error instanceof Failure)) throw error
-        log.warn({ container: id, reason: reasonOf(error) }, 'container not restarted')
-        return error.retryable ? 5000 : undefined
+        log.warn({ container: id, reason: error.message, deliveries }, 'container not restarted')
+        if (deliveries === 2 || hopeless.has(error.code)) await tell(id, sequence, error)
+        return hopeless.has(error.code) ? undefined : restartDelayMs(deliveries)
       }
     },
     signal,
   )
+}

@@ -1,13 +1,13 @@
-import type { Container } from '../../shared/contracts/container.ts'
 import type { ContainerSpec } from '../../shared/contracts/container-spec.ts'
-import { Failure } from '../../shared/failure.ts'
+import { Failure, reasonOf } from '../../shared/failure.ts'
 import { createContainer, createLabContainer } from './create-container.ts'
-import type { Executor } from './saga/perform.ts'
 import type { Step } from './saga/definition.ts'
+import type { Executor } from './saga/perform.ts'
 
 const stepTimeoutMs = 60_000
 
-const definitionOf = ({ networkMode }: Pick<ContainerSpec, 'networkMode'>) =>
+/** The saga that makes containers of this network mode. */
+export const definitionOf = ({ networkMode }: Pick<ContainerSpec, 'networkMode'>) =>
   networkMode === 'lab' ? createLabContainer : createContainer
 
 /** Steps in an order in which each comes after those it needs, those that are ready together in one group. */
@@ -26,32 +26,37 @@ const layers = (steps: readonly Step[]): Step[][] => {
   return result
 }
 
-/**
- * Does every step of a container again: what is there stays, what the kernel has lost is made anew. The
- * journal already says that all of it may exist, so nothing new is promised. `fence` is the sequence of the
- * log it was decided on. Throws `Failure`.
- */
-export const restoreSteps = async (executor: Executor, spec: ContainerSpec, fence: number): Promise<void> => {
-  const signal = AbortSignal.timeout(stepTimeoutMs)
-  let known: Record<string, unknown> = { ...spec, start: false }
-  for (const layer of layers(definitionOf(spec).steps)) {
-    const outputs = await Promise.all(
-      layer.map(({ contract }) =>
-        executor.act({
-          contract,
-          direction: 'do',
-          input: known,
-          fence,
-          first: false,
-          timeoutMs: stepTimeoutMs,
-          signal,
-        }),
-      ),
-    )
-    known = Object.assign({}, known, ...outputs.map(({ output }) => output))
-  }
+interface Redo {
+  executor: Executor
+  spec: ContainerSpec
+  /** Sequence of the log it was decided on. */
+  fence: number
 }
 
+/**
+ * Does steps of a container again, by default all: what is there stays, what the kernel has lost is made
+ * anew. The journal already says that all of it may exist, so nothing new is promised. Answers what each
+ * step answered. Throws `Failure`.
+ */
+export const redoSteps = async (
+  { executor, spec, fence }: Redo,
+  steps: readonly Step[] = definitionOf(spec).steps,
+): Promise<Record<string, Record<string, unknown>>> => {
+  const signal = AbortSignal.timeout(stepTimeoutMs)
+  const answers: Record<string, Record<string, unknown>> = {}
+  const limits = { fence, first: false, timeoutMs: stepTimeoutMs, signal }
+  for (const layer of layers(steps)) {
+    const known = Object.assign({ ...spec, start: false }, ...Object.values(answers))
+    const done = layer.map(async ({ contract }) => {
+      const { output } = await executor.act({ contract, direction: 'do', input: known, ...limits })
+      answers[contract.name] = output
+    })
+    await Promise.all(done)
+  }
+  return answers
+}
+
+/** What undo's input must hold and undo does not look at: it works by the id. */
 const nothing = {
   rootfs: '/',
   imageDigest: '',
@@ -64,55 +69,32 @@ const nothing = {
   search: [],
 }
 
-/** Undoes every step of a container by its id alone, reverse to the order of needs; answers which. Throws `AggregateError`. */
-export const undoSteps = async (
-  executor: Executor,
-  spec: ContainerSpec,
-  fence: number,
-): Promise<string[]> => {
+/** Every step that any container may have had: of a container that is gone nobody knows its network mode. */
+const everyStep = [
+  ...createContainer.steps,
+  ...createLabContainer.steps.filter(
+    ({ contract }) => !createContainer.steps.some((known) => known.contract.name === contract.name),
+  ),
+]
+
+/** Undoes every step of a container by its id alone, reverse to the order of needs; answers which. Throws `Failure` with every reason. */
+export const undoSteps = async ({ executor, spec, fence }: Redo): Promise<string[]> => {
   const signal = AbortSignal.timeout(stepTimeoutMs)
-  const failures: unknown[] = []
-  const removed: string[] = []
-  for (const layer of layers(definitionOf(spec).steps).toReversed()) {
+  const limits = { fence, first: false, timeoutMs: stepTimeoutMs, signal }
+  const failures: string[] = []
+  const undone: string[] = []
+  const input = { ...nothing, ...spec }
+  for (const layer of layers(everyStep).toReversed()) {
     for (const { contract } of layer) {
-      const request = {
-        contract,
-        direction: 'undo' as const,
-        input: { ...nothing, ...spec },
-        fence,
-        first: false,
-        timeoutMs: stepTimeoutMs,
-        signal,
+      try {
+        await executor.act({ contract, direction: 'undo', input, ...limits })
+        undone.push(contract.name)
+      } catch (error) {
+        if (!(error instanceof Failure)) throw error
+        failures.push(`${contract.name}: ${reasonOf(error)}`)
       }
-      await executor.act(request).then(
-        () => removed.push(contract.name),
-        (error: unknown) => failures.push(error),
-      )
     }
   }
-  if (failures.length > 0) throw new AggregateError(failures, `cannot undo all of ${spec.id}`)
-  return removed
-}
-
-/** Whether the restart policy wants this container, which has ended, to run again. */
-export const wantsRestart = ({
-  spec,
-  exitCode,
-  stoppedByUser,
-  restarts = 0,
-}: Pick<Container, 'spec' | 'exitCode' | 'stoppedByUser' | 'restarts'>): boolean => {
-  if (stoppedByUser) return false
-  const [policy, limit] = spec.restart.split(':')
-  if (policy === 'always' || policy === 'unless-stopped') return true
-  return policy === 'on-failure' && exitCode !== 0 && (limit === undefined || restarts < Number(limit))
-}
-
-/** Milliseconds until the next restart: 100 doubling to a minute, as Docker's. */
-export const restartDelayMs = (restarts: number): number =>
-  Math.min(60_000, 100 * 2 ** Math.min(restarts, 10))
-
-/** The container as it must be for an operator's verb on its saga. Throws `Failure` (`conflict`). */
-export const requireStuck = (container: Container): Container => {
-  if (container.status === 'stuck') return container
-  throw new Failure('conflict', `container ${container.id} is ${container.status}, not stuck`)
+  if (failures.length === 0) return undone
+  throw new Failure('busy', `cannot remove all of ${spec.id}: ${failures.join('; ')}`, { details: { undone } })
 }

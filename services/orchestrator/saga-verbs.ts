@@ -1,11 +1,16 @@
-import { verbs } from '../../shared/contracts/verbs.ts'
 import type { Container } from '../../shared/contracts/container.ts'
+import { ContainerId } from '../../shared/contracts/identity.ts'
+import type { Transition } from '../../shared/contracts/journal.ts'
+import { verbs } from '../../shared/contracts/verbs.ts'
 import { Failure } from '../../shared/failure.ts'
+import { parseInput } from '../../shared/wire.ts'
 import { readContainer } from './container-log.ts'
 import type { ContainerRuns } from './container-runs.ts'
 import { containerSpec } from './container-spec.ts'
-import { ownershipOf } from './leaks.ts'
-import { requireStuck, undoSteps } from './restore.ts'
+import { explain } from './leaks.ts'
+import { abandon, viewContainer } from './parked.ts'
+import { undoSteps } from './restore.ts'
+import { Lost } from './saga/ledger.ts'
 import type { Executor } from './saga/perform.ts'
 import { type VerbHandler, type VerbParts, handler } from './verb-handler.ts'
 
@@ -13,6 +18,8 @@ interface SagaVerbParts extends VerbParts {
   executor: Executor
   runs: ContainerRuns
 }
+
+type Run = ReturnType<ContainerRuns['open']>
 
 const summary = ({ id, name, node, status, error, leaked, sequence }: Container) => ({
   id,
@@ -26,29 +33,65 @@ const summary = ({ id, name, node, status, error, leaked, sequence }: Container)
 
 const restless = new Set<Container['status']>(['creating', 'deleting', 'stuck'])
 
-/** What an operator does about sagas, above all stuck ones; each of them is an event in the saga's journal. */
-export const sagaVerbs = ({
-  bus,
-  projection,
-  reach,
-  node: here,
-  executor,
-  runs,
-}: SagaVerbParts): VerbHandler[] => {
+const skipped = (step: string, { leaked = [] }: Container): Transition[] => {
+  if (leaked.some((leak) => leak.step === step)) {
+    const error = { code: 'skipped', reason: "left as it is, on an operator's word" }
+    return [{ step, status: 'skipped', error }]
+  }
+  const known = leaked.map((leak) => leak.step).join(', ')
+  throw new Failure('invalid_message', `step: "${step}" is not one of ${known}`)
+}
+
+/** The verbs on the saga of one stuck container. */
+const stuckVerbs = ({ bus, reach, node: here, runs }: SagaVerbParts): VerbHandler[] => {
+  const requireStuck = async (reference: string) => {
+    const id = reach.idOf(reference)
+    const { container, failure } = await viewContainer(bus, id, here)
+    if (!container) throw new Failure('not_found', `no such container: ${reference}`)
+    if (container.status === 'stuck') return { container, failure }
+    throw new Failure('conflict', `container ${id} is ${container.status}, not stuck`)
+  }
+
   const operate = async (
     reference: string,
-    act: (run: ReturnType<ContainerRuns['open']>, container: Container) => Promise<boolean>,
+    act: (run: Run, container: Container) => Promise<boolean>,
   ) => {
-    const { id } = requireStuck(await reach.find(reference))
-    const known = await readContainer(bus, id)
-    if (!known.container) throw new Failure('not_found', `no such container: ${reference}`)
-    const run = runs.open(id, undefined, known)
-    if (!(await act(run, known.container)))
-      throw new Failure('conflict', `the saga of ${id} has changed meanwhile: look again`)
-    if (run.state?.phase !== 'ended') await runs.drive(id, run)
+    const { container, failure } = await requireStuck(reference)
+    if (failure) throw failure
+    const { id } = container
+    const run = runs.open(id, undefined, await readContainer(bus, id))
+    const changed = `the saga of ${id} has changed meanwhile: look again`
+    try {
+      if (!(await act(run, container))) throw new Failure('conflict', changed)
+      if (run.state?.phase !== 'ended') await runs.drive(id, run)
+    } catch (error) {
+      if (error instanceof Lost) throw new Failure('conflict', changed, { cause: error })
+      throw error
+    }
     return summary(await reach.find(id))
   }
 
+  return [
+    handler(verbs.sagaRetry, ({ container }) =>
+      operate(container, (run) => run.unwind('retried by an operator')),
+    ),
+    handler(verbs.sagaSkip, ({ container: reference, step }) =>
+      operate(reference, (run, container) =>
+        run.unwind(`${step} skipped by an operator`, skipped(step, container)),
+      ),
+    ),
+    handler(verbs.sagaAbort, async ({ container: reference }) => {
+      const { container, failure } = await requireStuck(reference)
+      if (!failure) return operate(reference, (run) => run.abort('aborted by an operator'))
+      await abandon(bus, container.id, `given up by an operator: ${failure.message}`)
+      return summary({ ...container, status: 'failed' })
+    }),
+  ]
+}
+
+/** What an operator does about sagas, above all stuck ones; each of them is an event in the saga's journal. */
+export const sagaVerbs = (parts: SagaVerbParts): VerbHandler[] => {
+  const { bus, projection, reach, node: here, executor } = parts
   return [
     handler(verbs.sagaList, async ({ all }) => ({
       sagas: projection
@@ -57,7 +100,7 @@ export const sagaVerbs = ({
         .map(summary),
     })),
     handler(verbs.sagaShow, async ({ container }) => {
-      const id = reach.idOf(container)
+      const id = parseInput(ContainerId, reach.idOf(container))
       const events = await bus.journal('container', id)
       if (events.length === 0) throw new Failure('not_found', `no such container: ${container}`)
       const records = events.map(({ sequence, event, raw }) => ({
@@ -68,39 +111,19 @@ export const sagaVerbs = ({
       }))
       return { id, records }
     }),
-    handler(verbs.sagaRetry, ({ container }) =>
-      operate(container, (run) => run.unwind('retried by an operator')),
-    ),
-    handler(verbs.sagaSkip, ({ container, step }) =>
-      operate(container, (run, { leaked = [] }) => {
-        if (!leaked.some((leak) => leak.step === step)) {
-          throw new Failure(
-            'invalid_message',
-            `step: "${step}" is not one of ${leaked.map((leak) => leak.step).join(', ')}`,
-          )
-        }
-        const error = { code: 'skipped', reason: "left as it is, on an operator's word" }
-        return run.unwind(`${step} skipped by an operator`, [{ step, status: 'skipped', error }])
-      }),
-    ),
-    handler(verbs.sagaAbort, ({ container }) =>
-      operate(container, (run) => run.abort('aborted by an operator')),
-    ),
+    ...stuckVerbs(parts),
     handler(verbs.sagaRebuild, async () => ({ containers: await projection.rebuild() })),
-    handler(verbs.nodeClean, async ({ container: id, node = here }) => {
-      if ((await ownershipOf(bus, id)) === 'living')
+    handler(verbs.nodeClean, async ({ container, node = here }) => {
+      const id = parseInput(ContainerId, container)
+      const { ownership, sequence, spec } = await explain(bus, id)
+      if (ownership === 'living')
         throw new Failure('conflict', `container ${id} is in the log: delete it instead`)
-      const events = await bus.journal('container', id)
-      const spec = containerSpec({ image: 'unknown' }, { id, node })
-      const removed = await undoSteps(executor, spec, events.at(-1)?.sequence ?? 0)
+      const had = spec ?? containerSpec({ image: 'unknown' }, { id, node })
+      const removed = await undoSteps({ executor, spec: { ...had, node }, fence: sequence })
+      if (ownership === 'unreadable') await abandon(bus, id, "removed on an operator's word")
       const data = { container: id, steps: removed }
-      await bus.publishEvent({
-        kind: 'node',
-        id: node,
-        type: 'container.cleaned',
-        messageId: crypto.randomUUID(),
-        data,
-      })
+      const messageId = crypto.randomUUID()
+      await bus.publishEvent({ kind: 'node', id: node, type: 'container.cleaned', messageId, data })
       return { removed }
     }),
   ]

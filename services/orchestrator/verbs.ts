@@ -17,7 +17,8 @@ const lifecycle = (parts: VerbParts, start: Starter): VerbHandler[] => {
     }),
     handler(verbs.containerStop, async ({ container: reference, timeoutMs, signal }) => {
       const { id, node, status, spec } = await alive(reference, ['running', 'paused', 'stopped', 'created'])
-      if (status === 'stopped') return find(id)
+      // Of one that has stopped too if it has a policy: its restart may be waiting, or under way.
+      if (status === 'stopped' && spec.restart === 'no') return find(id)
       await record(id, 'container.stopping', crypto.randomUUID(), { graceMs: timeoutMs ?? spec.stopGraceMs })
       const graceMs = timeoutMs ?? spec.stopGraceMs
       const state = await ask(
@@ -81,7 +82,14 @@ const queries = (parts: VerbParts): VerbHandler[] => {
     handler(verbs.imageImport, ({ node, ...input }) => ask(node ?? here, host.imageImport, input, 600_000)),
     handler(verbs.imageList, ({ node }) => ask(node ?? here, host.imageList, {})),
     handler(verbs.imageRemove, ({ node, ...input }) => ask(node ?? here, host.imageRemove, input)),
-    handler(verbs.leaks, async ({ node }) => ({ leaks: await findLeaks(parts, node ?? here) })),
+    handler(verbs.leaks, async ({ node }) => ({
+      leaks: (await findLeaks(parts, node ?? here)).map(({ kind, name, container, ownership }) => ({
+        kind,
+        name,
+        container,
+        ownership,
+      })),
+    })),
   ]
 }
 

@@ -36,7 +36,7 @@ export const Container = z.object({
   restarts: z.number().int().optional(),
   /** Why it failed or is stuck. */
   error: z.object({ code: z.string(), step: z.string().optional(), reason: z.string() }).optional(),
-  /** Resources that could not be undone; empty unless stuck. */
+  /** Resources that could not be undone; empty unless stuck or given up. */
   leaked: z.array(z.object({ step: StepName, reason: z.string() })).optional(),
   spec: ContainerSpec,
   /** What each step answered. */

@@ -35,6 +35,9 @@ export const ProcessState = z.object({
   startedAt: z.string().optional(),
   exitCode: z.number().int().optional(),
   oomKilled: z.boolean().optional(),
+  finishedAt: z.string().optional(),
+  /** Nobody saw how it ended: its monitor was killed before it, or the host went down. */
+  lost: z.boolean().optional(),
 })
 export type ProcessState = z.infer<typeof ProcessState>
 

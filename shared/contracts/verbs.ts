@@ -110,7 +110,15 @@ export const verbs = {
     'node.leaks',
     z.strictObject({ node: z.string().optional() }),
     z.object({
-      leaks: z.array(z.object({ kind: z.string(), name: z.string(), container: z.string().nullable() })),
+      leaks: z.array(
+        z.object({
+          kind: z.string(),
+          name: z.string(),
+          container: z.string().nullable(),
+          /** What the log says of the container: it is gone, abandoned, unknown or unreadable. */
+          ownership: z.string().optional(),
+        }),
+      ),
     }),
   ),
 } as const

@@ -1,6 +1,5 @@
 import type { Bus } from '../../shared/bus.ts'
 import { SagaRecord } from '../../shared/contracts/journal.ts'
-import type { TranscriptEntry } from '../../shared/recorder.ts'
 import { mean } from './statistics.ts'
 
 /** Where one kind of work takes its time, over many launches. */
@@ -57,7 +56,7 @@ export const profileOf = async (bus: Bus, ids: readonly string[]): Promise<Profi
         if (!('durationMs' in transition)) continue
         const step = `${transition.step} ${transition.status}`
         add(steps, step, transition.durationMs ?? 0, launch)
-        for (const { equivalent, durationMs } of (transition.transcript ?? []) as TranscriptEntry[])
+        for (const { equivalent, durationMs } of transition.transcript ?? [])
           add(work, `${step}: ${alike(id, equivalent)}`, durationMs, launch)
       }
     }

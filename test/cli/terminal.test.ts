@@ -55,7 +55,7 @@ test('Ctrl-C goes to the foreground process of the container, not to dolly', asy
   t.is((await child).exitCode, 4)
 })
 
-test('the detach keys leave the container running; start -ai attaches no second time', async (t) => {
+test('the detach keys leave the container running', async (t) => {
   const child = typed(`${program} run -q --name kept -it busybox sh`)
   child.stdin?.write('echo re""ady\n')
   await said(child, 'ready')
@@ -82,6 +82,12 @@ test('-it without a terminal is refused', async (t) => {
 })
 
 test('the steps are shown live on a terminal', async (t) => {
-  const { stdout } = await typed(`${program} run --rm busybox true`)
+  const { stdout } = await typed(`stty rows 24 cols 80; ${program} run --rm busybox true`)
   t.regex(String(stdout), /✔ storage done/)
+})
+
+test('a terminal without a width gets plain lines', async (t) => {
+  const { stdout } = await typed(`stty rows 0 cols 0; ${program} run --rm busybox true`)
+  t.regex(String(stdout), /✔ storage done/)
+  t.true(String(stdout).length < 10_000)
 })

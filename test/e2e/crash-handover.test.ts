@@ -85,14 +85,15 @@ test.serial('an orchestrator that is asked to stop hands its sagas over at once'
 test.serial('an orchestrator that was stopped for long and wakes up has lost its saga and does nothing more to it', async (t) => {
   const { stack, client } = parts
   await using _more = await moreOrchestrators(stack, 1)
-  const namespace = (await pidOf(stack.config, 'namespace')) ?? 0
-  signal(namespace, 'SIGSTOP')
-  t.teardown(() => signal(namespace, 'SIGCONT'))
+  const storage = (await pidOf(stack.config, 'storage')) ?? 0
+  signal(storage, 'SIGSTOP')
+  t.teardown(() => signal(storage, 'SIGCONT'))
   const id = 'woken'
   const commandId = await client.publish('container.create', { id, image: 'busybox', command: ['sleep', '1000'] })
+  // From here on it waits for storage alone: nothing but the end of that wait will make it look at the journal.
   const doing = await client.until(
-    'the namespace step has begun',
-    ({ subject, data }) => subject === id && JSON.stringify(data).includes('"namespace","status":"doing"'),
+    'all but storage is done',
+    ({ subject, type }) => subject === id && type === 'saga.progressed',
   )
   const owner = Number(doing.source.split('/').at(-1))
   signal(owner, 'SIGSTOP')
@@ -103,12 +104,12 @@ test.serial('an orchestrator that was stopped for long and wakes up has lost its
     55_000,
   )
   // The service dies with what it was asked, so that nothing but the journal can stop the one that wakes.
-  signal(namespace, 'SIGKILL')
+  signal(storage, 'SIGKILL')
   t.is((await client.outcome(commandId)).type, 'container.running')
   const deleted = await deleteAndProve(t, parts, id)
-  const second = await pidOf(stack.config, 'namespace')
+  const second = await pidOf(stack.config, 'storage')
   signal(second ?? 0, 'SIGKILL')
-  await replaced(stack.config, 'namespace', second)
+  await replaced(stack.config, 'storage', second)
   signal(owner, 'SIGCONT')
   const later = await createAndProve(t, parts, { id: 'after-woken' })
   await eventually('the one that woke answers again', async () => (await stack.bus.ping('orchestrator')).length > 1)

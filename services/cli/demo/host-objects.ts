@@ -46,7 +46,8 @@ const processes = async (): Promise<string[]> => {
       )
       return [`process ${pid} ${words?.replaceAll('\0', ' ')} ${environment?.replaceAll('\0', ' ')}`]
     } catch (error) {
-      if (errnoOf(error) === 'ENOENT' || errnoOf(error) === 'ESRCH') return [] // it has ended meanwhile
+      // It has ended meanwhile, or is one of the machine's own that even root may not look into.
+      if (['ENOENT', 'ESRCH', 'EACCES', 'EPERM'].includes(errnoOf(error) ?? '')) return []
       throw error
     }
   })

@@ -86,15 +86,7 @@ const temporaryStack = async () => {
   const removeRoot = () => rm(root, { recursive: true, force: true })
   heading(`A stack of its own in ${root}`)
   try {
-    // An empty value undoes the caller's: the demo's stack must not be someone's real one.
-    const env = {
-      DOLLY_NATS_URL: '',
-      DOLLY_NATS_USER: '',
-      DOLLY_NATS_PASSWORD: '',
-      DOLLY_COWFS: '',
-      DOLLY_SUBNET: '',
-    }
-    const supervisor = await startSupervisor(config, { bound: true, onProgress: note, env })
+    const supervisor = await startSupervisor(config, { bound: true, onProgress: note })
     return {
       config,
       [Symbol.asyncDispose]: async () => {

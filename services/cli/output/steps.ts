@@ -91,5 +91,6 @@ const live = (): StepDisplay => {
 /** A live list on a terminal, plain lines elsewhere, nothing when quiet; always on standard error. */
 export const stepDisplay = ({ quiet }: { quiet: boolean }): StepDisplay => {
   if (quiet) return { show: () => {}, [Symbol.dispose]: () => {} }
-  return process.stderr.isTTY ? live() : plain()
+  // A terminal that does not know its width (0) would make the spinner count lines for ever.
+  return process.stderr.isTTY && process.stderr.columns > 0 ? live() : plain()
 }

@@ -44,9 +44,12 @@ const readEvents = [
   '$JS.FC.>',
 ]
 
-/** A user commands and reads: never `host.>`, which acts on a host, nor `append.>`, which would forge facts. */
+/**
+ * A user commands and reads: never `host.>`, which acts on a host, nor `append.>`, which would forge facts,
+ * nor what gives up sagas or cleans hosts, which is an operator's word.
+ */
 const client: Permissions = {
-  publish: ['container.>', 'image.>', 'node.>', 'saga.list', '$SRV.>', ...readEvents],
+  publish: ['container.>', 'image.>', 'node.leaks', 'node.list', 'saga.list', '$SRV.>', ...readEvents],
   subscribe: ['_INBOX.>', 'event.>'],
 }
 

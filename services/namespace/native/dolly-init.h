@@ -74,6 +74,7 @@ int plan_read(const char *path, int directory, char *problem, size_t size);
 
 int create_container(const char *bundle, const char *pid_file, const char *console_socket);
 int attach_terminal(const char *socket_path);
+int spawn_monitors(char **cgroups);
 int seal_self(char **argv);
 
 int64_t now_ns(void);

@@ -73,7 +73,7 @@ static int usage(void)
 		      "usage: dolly-init create --bundle DIR --pid-file FILE [--console-socket SOCKET] ID\n"
 		      "       dolly-init attach SOCKET   join standard input and output to a monitor's socket\n"
 		      "       dolly-init check PLAN      say whether a plan is well formed\n"
-		      "       dolly-init hold            keep a sealed copy of this program until standard input ends\n");
+		      "       dolly-init spawner CGROUP… start monitors, as standard input asks, in these cgroups\n");
 	return EXIT_USAGE;
 }
 
@@ -100,30 +100,20 @@ static int check(const char *path)
 	return 1;
 }
 
-static int hold(void)
-{
-	char ignored[64];
-	if (write_all(STDOUT_FILENO, "sealed\n", 7))
-		return 1;
-	while (read(STDIN_FILENO, ignored, sizeof ignored) > 0)
-		continue;
-	return 0;
-}
-
 int main(int argc, char **argv)
 {
 	if (argc < 2)
 		return usage();
-	const bool creates = strcmp(argv[1], "create") == 0, holds = strcmp(argv[1], "hold") == 0;
-	const int error = creates || holds ? seal_self(argv) : 0;
+	const bool creates = strcmp(argv[1], "create") == 0, spawns = strcmp(argv[1], "spawner") == 0;
+	const int error = creates || spawns ? seal_self(argv) : 0;
 	if (error) {
 		(void)dprintf(STDERR_FILENO, "dolly-init: cannot seal itself: %s\n", strerror(error));
 		return EXIT_USAGE;
 	}
 	if (creates)
 		return create(argc, argv);
-	if (holds)
-		return hold();
+	if (spawns)
+		return spawn_monitors(argv + 2);
 	if (argc == 3 && strcmp(argv[1], "attach") == 0)
 		return attach_terminal(argv[2]);
 	if (argc == 3 && strcmp(argv[1], "check") == 0)

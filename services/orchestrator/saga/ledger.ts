@@ -1,5 +1,6 @@
 import type { SagaRecord } from '../../../shared/contracts/journal.ts'
 import { Failure } from '../../../shared/failure.ts'
+import { createKeyedQueue } from '../../../shared/keyed-queue.ts'
 import type { Journal, JournalContent } from './journal.ts'
 import { type SagaState, apply } from './state.ts'
 
@@ -36,6 +37,8 @@ export const createLedger = (journal: Journal, owner: string, content: JournalCo
   let state = foldJournal(content)
   let fence = sequence
   let fresh = true
+  // A look at the journal in the middle of an append would take in the record that the append still adds.
+  const turns = createKeyedQueue()
 
   /** Takes in the journal as it is now. Throws `Lost` when the saga has another owner than before. */
   const reread = async (): Promise<JournalContent> => {
@@ -48,7 +51,25 @@ export const createLedger = (journal: Journal, owner: string, content: JournalCo
     return latest
   }
 
-  const ledger = {
+  const append = async (partial: NewRecord): Promise<boolean> => {
+    const n = (state?.n ?? 0) + 1
+    const record = { ...partial, n, owner }
+    const messageId = `${n}:${owner}:${sequence}`
+    const phase = state?.phase
+    try {
+      sequence = await journal.append(record, { expectedSequence: sequence, messageId })
+      state = apply(state, record)
+    } catch (error) {
+      if (!(error instanceof Failure) || error.code !== 'stale') throw error
+      const { entries } = await reread()
+      if (!entries.some((entry) => entry.messageId === messageId)) return false
+    }
+    if (partial.kind !== 'progressed' || phase !== state?.phase) fence = sequence
+    if (partial.kind === 'resumed') fresh = false
+    return true
+  }
+
+  return {
     get state() {
       return state
     },
@@ -65,27 +86,10 @@ export const createLedger = (journal: Journal, owner: string, content: JournalCo
       return state
     },
     /** Appends, or takes in what came first; answers whether the record is in the journal. Throws `Lost`. */
-    append: async (partial: NewRecord): Promise<boolean> => {
-      const n = (state?.n ?? 0) + 1
-      const record = { ...partial, n, owner }
-      const messageId = `${n}:${owner}:${sequence}`
-      const phase = state?.phase
-      try {
-        sequence = await journal.append(record, { expectedSequence: sequence, messageId })
-        state = apply(state, record)
-      } catch (error) {
-        if (!(error instanceof Failure) || error.code !== 'stale') throw error
-        const { entries } = await reread()
-        if (!entries.some((entry) => entry.messageId === messageId)) return false
-      }
-      if (partial.kind !== 'progressed' || phase !== ledger.current().phase) fence = sequence
-      if (partial.kind === 'resumed') fresh = false
-      return true
-    },
+    append: (partial: NewRecord): Promise<boolean> => turns.run('journal', () => append(partial)),
     /** Takes in what others have appended. Throws `Lost`. */
-    refresh: async (): Promise<void> => void (await reread()),
+    refresh: (): Promise<void> => turns.run('journal', async () => void (await reread())),
   }
-  return ledger
 }
 
 export type Ledger = ReturnType<typeof createLedger>

@@ -44,6 +44,8 @@ interface Performance {
   clock: Clock
   /** False once nobody wants the step done any more: it is not tried again. */
   wanted: () => boolean
+  /** Throws when the run has lost its saga: a service that was restarted no longer knows whom to refuse. */
+  confirm: () => Promise<void>
   signal: AbortSignal
 }
 
@@ -65,7 +67,7 @@ const failed = (
 
 /**
  * Does or undoes one step, trying again as the step allows: `do` after retryable failures, `undo` after
- * any. A service that is away costs no attempt, only time. Throws when the signal aborts.
+ * any. A service that is away costs no attempt, only time. Throws when the signal aborts, and `Lost`.
  */
 export const perform = async ({
   step,
@@ -76,6 +78,7 @@ export const perform = async ({
   executor,
   clock,
   wanted,
+  confirm,
   signal,
 }: Performance): Promise<Transition> => {
   const { contract } = step
@@ -109,6 +112,8 @@ export const perform = async ({
       }
     }
     await clock.delay(Math.min(backoffMs(tries), Math.max(0, deadline - clock.now())), signal)
+    signal.throwIfAborted()
+    await confirm()
   }
 }
 

@@ -48,6 +48,7 @@ export const createWork = ({ definition, ledger, executor, clock, signal }: Work
         executor,
         clock,
         wanted,
+        confirm: ledger.refresh,
         signal,
       })
         .then((transition) => results.push(transition))

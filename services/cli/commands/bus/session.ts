@@ -1,5 +1,6 @@
 import { type Bus, connectBus } from '../../../../shared/bus.ts'
 import { type Config, loadConfig } from '../../../../shared/config.ts'
+import { Failure } from '../../../../shared/failure.ts'
 import type { Log } from '../../../../shared/log.ts'
 
 const ignore = () => {}
@@ -20,8 +21,17 @@ export interface Session {
 }
 
 /** Connects as the operator of the stack that the environment names. Throws `Failure` (`unavailable`) when it is down. */
-export const connectOperator = (config: Config): Promise<Bus> =>
-  connectBus(config, { role: 'operator', log: noLog, patient: false })
+export const connectOperator = async (config: Config): Promise<Bus> => {
+  try {
+    return await connectBus(config, { role: 'operator', log: noLog, patient: false })
+  } catch (error) {
+    if (!(error instanceof Failure) || error.code !== 'unavailable' || error.message.includes('dolly up'))
+      throw error
+    throw new Failure('unavailable', `${error.message}; does the stack run? "dolly up" starts it`, {
+      cause: error,
+    })
+  }
+}
 
 /** Runs `act` with a connection and closes it whatever comes. */
 export const withSession = async <T>(

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs'
 import { loadConfig, type Config } from '../../../../shared/config.ts'
 import type { Bus } from '../../../../shared/bus.ts'
 import type { Leak } from '../../../../shared/contracts/operations.ts'
@@ -6,20 +7,19 @@ import { Failure } from '../../../../shared/failure.ts'
 import { type Log } from '../../../../shared/log.ts'
 import { createRecorder } from '../../../../shared/recorder.ts'
 import type { HostServiceDefinition } from '../../../../shared/service.ts'
+import { bundlePaths } from '../../../namespace/bundle.ts'
+import type { NamespaceHost } from '../../../namespace/host.ts'
 import { readStackInfo } from '../../stack/stack-files.ts'
 import { ask } from '../bus/ask.ts'
 import { withSession } from '../bus/session.ts'
 
-const definitions = async (config: Config): Promise<HostServiceDefinition[]> => {
-  const [{ storageService }, { cgroupService }, { networkService }, { namespaceService }] = await Promise.all(
-    [
-      import('../../../storage/service.ts'),
-      import('../../../cgroup/service.ts'),
-      import('../../../network/service.ts'),
-      import('../../../namespace/service.ts'),
-    ],
-  )
-  return [storageService, cgroupService, networkService, namespaceService].map((define) => define(config))
+const listingServices = async (config: Config): Promise<HostServiceDefinition[]> => {
+  const [{ storageService }, { cgroupService }, { networkService }] = await Promise.all([
+    import('../../../storage/service.ts'),
+    import('../../../cgroup/service.ts'),
+    import('../../../network/service.ts'),
+  ])
+  return [storageService, cgroupService, networkService].map((define) => define(config))
 }
 
 const noBus = new Proxy(
@@ -38,39 +38,40 @@ const noLog = {
   child: () => noLog,
 } as unknown as Log
 
-const askInProcess = async (
-  config: Config,
-  { endpoints }: HostServiceDefinition,
-  verb: string,
-  input: object,
-) => {
-  const endpoint = endpoints.find((candidate) => candidate.verb === verb)
-  if (!endpoint) throw new Error(`no verb ${verb}`)
-  return endpoint.handle(endpoint.input.parse(input) as never, {
-    record: createRecorder(),
-    log: noLog,
-    config,
-    bus: noBus,
-  })
+const objectsOf = async (config: Config, { name, endpoints }: HostServiceDefinition): Promise<Leak[]> => {
+  const listing = endpoints.find(({ verb }) => verb === 'objects')
+  if (!listing) throw new Error(`${name} lists no objects`)
+  const context = { record: createRecorder(), log: noLog, config, bus: noBus }
+  return ((await listing.handle(listing.input.parse({}) as never, context)) as { objects: Leak[] }).objects
+}
+
+/** The namespace service's own listing, without what it readies the host with: a look must change nothing. */
+const processObjects = async ({ names }: Config): Promise<Leak[]> => {
+  if (!existsSync(names.bundles)) return []
+  const { inventory } = await import('../../../namespace/inventory.ts')
+  return inventory({ names } as NamespaceHost)
+}
+
+const isLiving = async ({ names }: Config, id: string): Promise<boolean> => {
+  const { isAlive, readInit } = await import('../../../namespace/process-identity.ts')
+  const init = readInit(bundlePaths(names.bundle(id)).pid)
+  return init !== undefined && isAlive(init)
 }
 
 /**
- * What the host holds under the names of a stack that does not run: the services' own listings, called in
+ * What the host holds under the names of a stack that does not run: the services' own listings, made in
  * this process. Without the log, the containers that count are those whose init lives.
  */
 const leaksWithoutStack = async (config: Config): Promise<Leak[]> => {
-  const services = await definitions(config)
-  const namespace = services.find(({ name }) => name === 'namespace')
-  if (!namespace) throw new Error('no namespace service')
-  const listings = await Promise.all(services.map((service) => askInProcess(config, service, 'objects', {})))
-  const objects = listings.flatMap((listing) => (listing as { objects: Leak[] }).objects)
-  const ids = [...new Set(objects.map(({ container }) => container).filter((id) => id !== null))]
-  const states = await Promise.all(ids.map((id) => askInProcess(config, namespace, 'state', { id })))
-  const living = new Set(
-    ids.filter((_, index) =>
-      ['created', 'running', 'paused'].includes((states[index] as { status: string }).status),
-    ),
-  )
+  const services = await listingServices(config)
+  const listings = await Promise.all([
+    ...services.map((service) => objectsOf(config, service)),
+    processObjects(config),
+  ])
+  const objects = listings.flat()
+  const ids = [...new Set(objects.flatMap(({ container }) => container ?? []))]
+  const alive = await Promise.all(ids.map((id) => isLiving(config, id)))
+  const living = new Set(ids.filter((_, index) => alive[index]))
   return objects.filter(({ container }) => (container === null ? living.size === 0 : !living.has(container)))
 }
 

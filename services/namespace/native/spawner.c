@@ -1,0 +1,136 @@
+/* Starts monitors for the namespace service: from within the monitors' cgroup, so that none has to be moved there. */
+#define _GNU_SOURCE
+#include "coprocess.h"
+#include "dolly-init.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/close_range.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* What the monitor inherits beside its standard streams: where it answers, and this program, which it runs in turn. */
+enum { SYNC_FD = 3, PROGRAM_FD, FIRST_CLOSED_FD, FIRST_SPARE_FD = 16 };
+
+static int program = -1;
+
+struct monitor {
+	const char *directory;
+	const char *errors;
+	char **environment;
+	char **args;
+};
+
+static bool put(int from, int to)
+{
+	return from >= 0 && dup2(from, to) == to;
+}
+
+/* Above the descriptors that are about to be given away, whichever this process happens to have. */
+static int spare(int fd)
+{
+	return fd < 0 ? -1 : fcntl(fd, F_DUPFD, FIRST_SPARE_FD);
+}
+
+static bool furnish(const struct monitor *monitor, int sync)
+{
+	const int errors = spare(open(monitor->errors, O_WRONLY | O_CREAT | O_TRUNC, 0600));
+	const int nothing = spare(open("/dev/null", O_RDONLY));
+	const int own_program = spare(program);
+	return put(nothing, STDIN_FILENO) && put(errors, STDOUT_FILENO) && put(errors, STDERR_FILENO) && put(sync, SYNC_FD) &&
+	       put(own_program, PROGRAM_FD) && syscall(SYS_close_range, (unsigned int)FIRST_CLOSED_FD, ~0U, 0) == 0 &&
+	       chdir(monitor->directory) == 0 && setsid() > 0;
+}
+
+__attribute__((noreturn)) static void become(const struct monitor *monitor, int sync)
+{
+	const int answer = spare(sync);
+	if (furnish(monitor, answer))
+		execve(monitor->args[0], monitor->args, monitor->environment);
+	(void)dprintf(SYNC_FD, "cannot run %s: %s\n", monitor->args[0], strerror(errno));
+	_exit(EXIT_NOT_EXECUTABLE);
+}
+
+/* The monitor's first line, or nothing when it died without a word; what does not fit is let go. */
+static int first_line(int fd, char *said, size_t size)
+{
+	size_t used = 0;
+	for (;;) {
+		char byte = 0;
+		const ssize_t got = read(fd, &byte, 1);
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got < 0)
+			return errno;
+		if (got == 0 || byte == '\n')
+			return 0;
+		if (used + 1 < size)
+			said[used++] = byte;
+	}
+}
+
+static int launch(const struct monitor *monitor, char *said, size_t size)
+{
+	int sync[2];
+	if (pipe2(sync, O_CLOEXEC))
+		return errno;
+	const pid_t child = fork();
+	if (child < 0)
+		return errno;
+	if (child == 0)
+		become(monitor, sync[1]);
+	close(sync[1]);
+	const int error = first_line(sync[0], said, size);
+	/* conmon leaves this one and goes on in a child of its own. */
+	while (waitpid(child, NULL, 0) < 0 && errno == EINTR)
+		continue;
+	return error;
+}
+
+/* `launch DIRECTORY ERRORS COUNT VARIABLE… PROGRAM ARGUMENT…`, or `ready`. */
+static int perform(char **words, size_t count, char *said, size_t size)
+{
+	static char *environment[MAX_WORDS + 1];
+	uint64_t variables = 0;
+	if (count == 1 && strcmp(words[0], "ready") == 0)
+		return 0;
+	if (count < 5 || strcmp(words[0], "launch") != 0 || number(words[3], count - 5, &variables))
+		return EINVAL;
+	memcpy(environment, words + 4, (size_t)variables * sizeof *words);
+	const struct monitor monitor = { words[1], words[2], environment, words + 4 + variables };
+	return launch(&monitor, said, size);
+}
+
+static int join_cgroup(const char *directory)
+{
+	char file[PATH_BYTES];
+	const int size = snprintf(file, sizeof file, "%s/cgroup.procs", directory);
+	if (size < 0 || (size_t)size >= sizeof file)
+		return ENAMETOOLONG;
+	const int fd = open(file, O_WRONLY | O_CLOEXEC);
+	if (fd < 0)
+		return errno;
+	const int error = write_all(fd, "0", 1);
+	close(fd);
+	return error;
+}
+
+int spawn_monitors(char **cgroups)
+{
+	for (; *cgroups; cgroups++) {
+		const int error = join_cgroup(*cgroups);
+		if (error) {
+			(void)dprintf(STDERR_FILENO, "dolly-init: cannot join cgroup %s: %s\n", *cgroups, strerror(error));
+			return EXIT_USAGE;
+		}
+	}
+	program = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+	if (program < 0) {
+		(void)dprintf(STDERR_FILENO, "dolly-init: cannot open itself: %s\n", strerror(errno));
+		return EXIT_USAGE;
+	}
+	return serve_tasks(perform);
+}
