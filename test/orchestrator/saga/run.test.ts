@@ -1,53 +1,13 @@
 import test from 'ava'
 import { Failure } from '../../../shared/failure.ts'
-import type { Executor, StepRequest } from '../../../services/orchestrator/saga/perform.ts'
 import { Lost } from '../../../services/orchestrator/saga/ledger.ts'
-import { createRun } from '../../../services/orchestrator/saga/run.ts'
-import { memoryJournal, plainSaga, quickClock } from './memory.ts'
+import { fail, failureTable, recorded, setUp } from './failure-table.ts'
+import { memoryJournal } from './memory.ts'
 
-/** a and b need nothing, c needs a, d needs b and c. */
-const shape = [
-  { name: 'a', needs: [] },
-  { name: 'b', needs: [] },
-  { name: 'c', needs: [0] },
-  { name: 'd', needs: [1, 2] },
-]
-
-type Act = (call: string, request: StepRequest) => void | Promise<void>
-
-const recorded = (calls: string[], act: Act = () => undefined): Executor => ({
-  act: async (request) => {
-    const call = `${request.direction} ${request.contract.name}`
-    calls.push(call)
-    await act(call, request)
-    return { output: { [request.contract.name]: calls.length }, transcript: [] }
-  },
-})
-
-const setUp = async (executor: Executor, { journal } = memoryJournal(), owner = 'one') =>
-  createRun(
-    { definition: plainSaga(shape), journal, executor, clock: quickClock(), owner },
-    await journal.read(),
-  )
-
-const fail =
-  (...wanted: string[]): Act =>
-  (call) => {
-    if (wanted.includes(call)) throw new Failure('system', `${call} failed`)
-  }
-
-const forward = ['do a', 'do b', 'do c', 'do d']
-
-for (const { fails, calls: expected, outcome } of [
-  { fails: [], calls: forward, outcome: 'completed' },
-  { fails: ['do a'], calls: ['do a', 'do b', 'undo b', 'undo a'], outcome: 'compensated' },
-  { fails: ['do b'], calls: ['do a', 'do b', 'undo b', 'undo a'], outcome: 'compensated' },
-  { fails: ['do c'], calls: ['do a', 'do b', 'do c', 'undo c', 'undo b', 'undo a'], outcome: 'compensated' },
-  { fails: ['do d'], calls: [...forward, 'undo d', 'undo c', 'undo b', 'undo a'], outcome: 'compensated' },
-] as const) {
+for (const { fails, calls: expected, outcome } of failureTable) {
   test(`when ${fails.join() || 'nothing'} fails, the calls are ${expected.join(', ')}`, async (t) => {
     const calls: string[] = []
-    const run = await setUp(recorded(calls, fail(...fails)))
+    const run = await setUp(recorded(calls, fail(...fails)), memoryJournal().journal)
     await run.start({})
     const state = await run.toRest()
     t.is(state.outcome, outcome)
@@ -58,7 +18,7 @@ for (const { fails, calls: expected, outcome } of [
 
 test('an undo that keeps failing ends as stuck, names what is left, and leaves what it stands on', async (t) => {
   const calls: string[] = []
-  const run = await setUp(recorded(calls, fail('do d', 'undo c')))
+  const run = await setUp(recorded(calls, fail('do d', 'undo c')), memoryJournal().journal)
   await run.start({})
   const state = await run.toRest()
   t.is(state.outcome, 'stuck')
@@ -72,11 +32,11 @@ test('an undo that keeps failing ends as stuck, names what is left, and leaves w
 test('a stuck saga is undone when it is unwound again and the undo succeeds', async (t) => {
   const log = memoryJournal()
   const calls: string[] = []
-  const first = await setUp(recorded(calls, fail('do d', 'undo c')), log)
+  const first = await setUp(recorded(calls, fail('do d', 'undo c')), log.journal)
   await first.start({})
   await first.toRest()
   calls.length = 0
-  const second = await setUp(recorded(calls), log, 'two')
+  const second = await setUp(recorded(calls), log.journal, 'two')
   t.true(await second.unwind('again'))
   const state = await second.toRest()
   t.is(state.outcome, 'undone')
@@ -85,11 +45,11 @@ test('a stuck saga is undone when it is unwound again and the undo succeeds', as
 
 test('a completed saga is unwound in the reverse order of needs', async (t) => {
   const log = memoryJournal()
-  const run = await setUp(recorded([]), log)
+  const run = await setUp(recorded([]), log.journal)
   await run.start({})
   await run.toRest()
   const calls: string[] = []
-  const reverse = await setUp(recorded(calls), log, 'two')
+  const reverse = await setUp(recorded(calls), log.journal, 'two')
   await reverse.unwind('deleted')
   t.is((await reverse.toRest()).outcome, 'undone')
   t.deepEqual(calls, ['undo d', 'undo c', 'undo b', 'undo a'])
@@ -102,6 +62,7 @@ test('a retryable failure is tried again, a terminal one is not', async (t) => {
     recorded(calls, (call) => {
       if (call === 'do a' && ++times < 3) throw new Failure('busy', 'not now')
     }),
+    memoryJournal().journal,
   )
   await run.start({})
   t.is((await run.toRest()).outcome, 'completed')
@@ -121,7 +82,7 @@ test('every intent is in the journal before its request leaves', async (t) => {
     if (!journaled) missing.push(call)
     if (call === 'do d') throw new Failure('system', 'd')
   })
-  const run = await setUp(executor, log)
+  const run = await setUp(executor, log.journal)
   await run.start({})
   await run.toRest()
   t.deepEqual(missing, [])
@@ -133,11 +94,11 @@ test('a run that another has taken over sends nothing more', async (t) => {
   const calls: string[] = []
   const first = await setUp(
     recorded(calls, (call) => (call === 'do a' ? held.promise : undefined)),
-    log,
+    log.journal,
   )
   await first.start({})
   const driving = first.toRest()
-  const second = await setUp(recorded([]), log, 'two')
+  const second = await setUp(recorded([]), log.journal, 'two')
   t.true(await second.resume())
   t.is((await second.toRest()).outcome, 'completed')
   held.resolve()
@@ -156,12 +117,12 @@ test('a cancelled saga compensates what was begun, and compensation is not cance
       reached.resolve()
       return held.promise
     }),
-    log,
+    log.journal,
   )
   await run.start({})
   const driving = run.toRest()
   await reached.promise
-  const canceller = await setUp(recorded([]), log, 'two')
+  const canceller = await setUp(recorded([]), log.journal, 'two')
   t.true(await canceller.cancel('not wanted'))
   t.true(await canceller.cancel('twice'))
   await run.refresh()
@@ -174,10 +135,10 @@ test('a cancelled saga compensates what was begun, and compensation is not cance
 
 test('a journal with a gap is refused with the sequence at fault', async (t) => {
   const log = memoryJournal()
-  const run = await setUp(recorded([]), log)
+  const run = await setUp(recorded([]), log.journal)
   await run.start({})
   await run.toRest()
   log.entries.splice(1, 1)
-  const error = await t.throwsAsync(() => setUp(recorded([]), log))
+  const error = await t.throwsAsync(() => setUp(recorded([]), log.journal))
   t.regex(error?.message ?? '', /^sequence 3: record 3 follows record 1: a record is missing$/)
 })
