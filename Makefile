@@ -2,10 +2,10 @@
 with_tools := PATH="$(CURDIR)/node_modules/.bin:$$PATH"
 native := services/namespace/native
 
-.PHONY: help setup demo test check up down
+.PHONY: help setup demo test bench bench-quick check up down
 
 help: ## say what there is
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1	\2/p' Makefile | expand -t 14
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1	\2/p' Makefile | expand -t 14
 
 setup: ## ready this machine: packages, NATS server, npm packages, the C program (root)
 	@bash deploy/setup/setup.sh
@@ -16,11 +16,18 @@ demo: setup ## the whole lab in a stack of its own, made, shown and undone (root
 test: setup ## every test that needs no virtual machine (root)
 	@$(with_tools) ava $(AVA_FLAGS)
 
+bench: setup ## Dolly beside Docker, Podman, crun and runc, written to test/bench/results (root)
+	@$(with_tools) node test/bench/main.ts
+
+bench-quick: setup ## the same with fewer rounds, under a minute (root)
+	@$(with_tools) node test/bench/main.ts --quick
+
 check: setup ## format, lint, types, compiler warnings
 	@$(with_tools) oxfmt --check .
 	@$(with_tools) oxlint --deny-warnings .
 	@$(with_tools) tsc
 	@$(MAKE) --silent -C $(native) analyze
+	@$(MAKE) --silent -C services/storage/native analyze
 
 up: setup ## start the stack of this host in the background (root)
 	@services/cli/dolly up -d

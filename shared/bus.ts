@@ -20,13 +20,16 @@ export const connectBus = async (
 ) => {
   const connection = await openConnection(config, role, patient)
   const { closing, ...events } = eventLog(connection, `/dolly/${config.node}/${role}/${process.pid}`, log)
-  void watchStatus(connection, log)
+  const reconnected = new Set<() => void>()
+  void watchStatus(connection, log, reconnected)
   return {
     ...requests(connection, log),
     ...workQueue(connection),
     ...events,
     ...eventConsumers(connection, log),
     info: () => ({ url: connection.getServer(), version: connection.info?.version ?? '' }),
+    /** Calls back whenever the server was away: what was on its way then may have been lost. */
+    onReconnect: (tell: () => void): void => void reconnected.add(tell),
     bucket: (name: string) => bucket(connection, name),
     ensureStreams: () => ensureStreams(connection, config),
     /** Tells everyone that a service is (again) there, so that nobody waits for a reply that will not come. */

@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { z } from 'zod'
@@ -95,6 +95,15 @@ export const readSpec = (paths: BundlePaths): ContainerPlan | undefined => {
   }
 }
 
+const stillInUse = new Set(['EBUSY', 'ENOTEMPTY'])
+
 /** Retries: the monitor that is ending, or the watcher of exits, may still put a file there. */
-export const removeBundle = (paths: BundlePaths): Promise<void> =>
-  rm(paths.directory, { recursive: true, force: true, maxRetries: 10, retryDelay: 5 })
+export const removeBundle = async (paths: BundlePaths): Promise<void> => {
+  try {
+    // Synchronous: twenty small files take a tenth of the time that the thread pool does.
+    rmSync(paths.directory, { recursive: true, force: true })
+  } catch (error) {
+    if (!stillInUse.has(errnoOf(error) ?? '')) throw error
+    await rm(paths.directory, { recursive: true, force: true, maxRetries: 10, retryDelay: 5 })
+  }
+}

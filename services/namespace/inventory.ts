@@ -1,5 +1,5 @@
 import { readdirSync } from 'node:fs'
-import { join, relative, sep } from 'node:path'
+import { basename, join, relative, sep } from 'node:path'
 import type { Leak } from '../../shared/contracts/operations.ts'
 import { Failure } from '../../shared/failure.ts'
 import type { NamespaceHost } from './host.ts'
@@ -14,6 +14,8 @@ const containerOf = (bundles: string, bundle: string): string | null => {
 const monitors = ({ names }: NamespaceHost): Leak[] =>
   monitorPids(names).flatMap((pid) => {
     const line = commandLine(pid) ?? []
+    // The spawner lives there too, and until its command runs an init that has no cgroup of its own.
+    if (basename(line[0] ?? '') !== 'conmon') return []
     const bundle = line.includes('--bundle') ? line[line.indexOf('--bundle') + 1] : undefined
     if (!bundle) return []
     return [{ kind: 'monitor', name: `process ${pid}`, container: containerOf(names.bundles, bundle) }]

@@ -3,6 +3,7 @@ import type { Bus } from '../../shared/bus.ts'
 import { ContainerSpec } from '../../shared/contracts/container-spec.ts'
 import type { Transition } from '../../shared/contracts/journal.ts'
 import * as host from '../../shared/contracts/operations.ts'
+import { labNetwork } from '../../shared/contracts/steps.ts'
 import { Failure } from '../../shared/failure.ts'
 import type { Log } from '../../shared/log.ts'
 import { containerJournal, readContainer } from './container-log.ts'
@@ -20,7 +21,7 @@ interface AdoptParts {
   signal: AbortSignal
 }
 
-type Outputs = Record<string, Record<string, unknown>>
+type Init = host.ProcessState
 
 /** Its name, or its id when someone else has taken the name since. */
 const leaseName = async (executor: Executor, spec: ContainerSpec, fence: number): Promise<ContainerSpec> => {
@@ -40,16 +41,18 @@ const leaseName = async (executor: Executor, spec: ContainerSpec, fence: number)
  * What each step answers: its resource's owner finds it there and says so again, the same as at first. Init
  * is never asked for again, only looked at: it was made by whatever the lost log said.
  */
-const outputsOf = async (
-  executor: Executor,
-  { spec, fence, init }: { spec: ContainerSpec; fence: number; init: Record<string, unknown> },
-): Promise<Outputs> => {
-  const { steps } = definitionOf(spec)
-  const passive = steps.filter(
-    ({ contract, needs }) => contract.service !== 'namespace' && needs.length === 0,
+const outputsOf = async (redo: { executor: Executor; spec: ContainerSpec; fence: number }, init: Init) => {
+  const { steps } = definitionOf(redo.spec)
+  const lives = init.status !== 'stopped'
+  const known = { pid: init.pid, startedAt: init.startedAt }
+  // The lab's veth went with the process that it was moved into.
+  const kept = steps.filter(
+    ({ contract: { name, service } }) => service !== 'namespace' && (lives || name !== labNetwork.name),
   )
-  const outputs = await redoSteps({ executor, spec, fence }, passive)
-  return Object.fromEntries(steps.map(({ contract: { name } }) => [name, outputs[name] ?? init]))
+  const outputs = await redoSteps({ ...redo, known }, kept)
+  return Object.fromEntries(
+    steps.map(({ contract: { name } }) => [name, outputs[name] ?? (name === labNetwork.name ? {} : known)]),
+  )
 }
 
 /**
@@ -71,8 +74,7 @@ export const adopt = async (
     { ...parsed.data, node, start: state.status !== 'created' },
     content.sequence,
   )
-  const init = { pid: state.pid, startedAt: state.startedAt }
-  const outputs = await outputsOf(executor, { spec, fence: content.sequence, init })
+  const outputs = await outputsOf({ executor, spec, fence: content.sequence }, state)
   const { name: saga, version } = definitionOf(spec)
   const transitions = Object.entries(outputs).map(
     ([step, output]): Transition => ({ step, status: 'done', output }),

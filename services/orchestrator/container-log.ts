@@ -109,6 +109,7 @@ const live = (
     if (startedAt && rest.finishedAt && Date.parse(rest.finishedAt) - Date.parse(startedAt) > steadyMs)
       container.restarts = 0
   }
+  if (type === 'container.started') container.restarts = restart ? (container.restarts ?? 0) + 1 : 0
   // A process may end before its start is on the log.
   if (type === 'container.started' && exited.has(`${pid}:${startedAt}`)) return
   container.status = status
@@ -116,7 +117,6 @@ const live = (
   if (status === 'stopped') delete container.pid
   if (type !== 'container.started') return
   Object.assign(container, { pid, startedAt })
-  container.restarts = restart ? (container.restarts ?? 0) + 1 : 0
   for (const key of ['exitCode', 'oomKilled', 'finishedAt', 'stoppedByUser'] as const) delete container[key]
 }
 

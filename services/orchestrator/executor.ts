@@ -19,6 +19,11 @@ export const hostExecutor = (
   local: LocalSteps,
 ): Executor & { restarted: (node: string, service: string) => void } => {
   const waiting = new Map<string, Set<AbortController>>()
+  const giveUp = (group: Iterable<AbortController>, why: string): void => {
+    for (const controller of group) controller.abort(new Failure('unavailable', why))
+  }
+  // Whatever was asked or answered meanwhile may be lost; asked again, it is done once all the same.
+  bus.onReconnect(() => giveUp([...waiting.values()].flatMap((group) => [...group]), 'the bus was away'))
 
   const ask = async (
     subject: string,
@@ -64,10 +69,7 @@ export const hostExecutor = (
       const parsed = direction === 'do' ? contract.output.parse(output) : {}
       return { output: parsed as Record<string, unknown>, transcript }
     },
-    restarted: (node, service) => {
-      for (const controller of waiting.get(`${node}-${service}`) ?? []) {
-        controller.abort(new Failure('unavailable', `${service} on ${node} was restarted while it worked`))
-      }
-    },
+    restarted: (node, service) =>
+      giveUp(waiting.get(`${node}-${service}`) ?? [], `${service} on ${node} was restarted while it worked`),
   }
 }

@@ -4,7 +4,7 @@ import { ContainerId } from '../../shared/contracts/identity.ts'
 import * as host from '../../shared/contracts/operations.ts'
 import { foldContainer } from './container-log.ts'
 import { isGone } from './container-runs.ts'
-import { faultOf } from './parked.ts'
+import { faultOf, lastKnown } from './parked.ts'
 import type { Projection } from './projection.ts'
 import type { Reach } from './reach.ts'
 
@@ -37,13 +37,14 @@ export const explain = async (bus: Bus, id: string): Promise<Explanation> => {
   try {
     const { saga, container, abandoned, changedAt } = foldContainer(events)
     const known = { sequence, changedAt, spec: container?.spec }
-    if (!saga) return { ownership: abandoned ? 'abandoned' : 'unknown', ...known }
+    if (!saga && abandoned) return { ...known, ownership: 'abandoned', spec: lastKnown(events)?.spec }
+    if (!saga) return { ownership: 'unknown', ...known }
     if (!isGone(saga)) return { ownership: 'living', ...known }
     const left = Object.values(saga.steps).some(({ status }) => status === 'skipped')
     return { ownership: left || saga.outcome === 'aborted' ? 'abandoned' : 'gone', ...known }
   } catch (error) {
     if (faultOf(error) === undefined) throw error
-    return { ownership: 'unreadable', sequence, changedAt: 0 }
+    return { ownership: 'unreadable', sequence, changedAt: 0, spec: lastKnown(events)?.spec }
   }
 }
 

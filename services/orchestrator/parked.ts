@@ -35,6 +35,19 @@ const readablePart = (events: readonly StoredEvent[], fault: number): Container 
   }
 }
 
+/** The container as it was before its log was given up or became unreadable. */
+export const lastKnown = (events: readonly StoredEvent[]): Container | undefined => {
+  const given = events.findLastIndex(({ event }) => event?.type === abandonedType)
+  const before = given === -1 ? events : events.slice(0, given)
+  try {
+    return foldContainer(before).container
+  } catch (error) {
+    const fault = faultOf(error)
+    if (fault === undefined) throw error
+    return readablePart(before, fault)
+  }
+}
+
 /** What is shown of a container whose log cannot be read: stuck, with what the records before the fault say of it. */
 const parked = (id: string, node: string, events: readonly StoredEvent[], failure: Failure): Container => {
   const before = readablePart(events, faultOf(failure) ?? 0) ?? nobody(id, node)

@@ -32,6 +32,7 @@ interface ReconcilerParts {
 
 type Leaks = Awaited<ReturnType<typeof findLeaks>>
 
+const againMs = 1000
 /** Sagas taken over at once after an orchestrator died with its commands. */
 const mostTakeovers = 32
 
@@ -59,12 +60,14 @@ export const createReconciler = (parts: ReconcilerParts) => {
   }
 
   /** One part of a round; what fails for one container must not keep the others from their turn. */
-  const attempt = async (part: () => Promise<void>): Promise<void> => {
+  const attempt = async (part: () => Promise<void>): Promise<boolean> => {
     try {
       await part()
+      return true
     } catch (error) {
       if (!(error instanceof Failure) && !(error instanceof Lost)) throw error
       if (!signal.aborted) log.warn({ reason: error.message }, 'reconciliation postponed')
+      return false
     }
   }
 
@@ -95,23 +98,25 @@ export const createReconciler = (parts: ReconcilerParts) => {
       await attempt(() => settleLeak(id, objects))
   }
 
-  /** What all containers of the node share. The file system is mounted again by whoever asks for it. */
-  const settleHost = async (objects: readonly host.Leak[]): Promise<void> => {
-    const missing = ['mount', 'bridge', 'nft-table'].filter((kind) =>
-      objects.every((object) => object.kind !== kind),
-    )
-    for (const kind of missing) {
-      if (kind === 'mount') {
-        try {
-          await reach.ask(node, host.imageList, {})
-          await tell('node.repaired', kind, { node, object: kind, time: Date.now() })
-          continue
-        } catch (error) {
-          if (!(error instanceof Failure)) throw error
-          await tellOnce('node.degraded', kind, { node, object: kind, reason: error.message })
-        }
-      } else await tellOnce('node.degraded', kind, { node, object: kind, reason: 'it is not there' })
+  const repair = async (kind: string): Promise<void> => {
+    try {
+      // Storage mounts its file system again for whoever asks; a network made at start is not made again.
+      if (kind === 'mount') await reach.ask(node, host.imageList, {})
+      else await reach.ask(node, host.networkInfo, {})
+    } catch (error) {
+      if (!(error instanceof Failure)) throw error
+      // It was given back on purpose: the stack is going down.
+      if (error.code === 'unavailable') return
+      return tellOnce('node.degraded', kind, { node, object: kind, reason: error.message })
     }
+    if (kind === 'mount') await tell('node.repaired', kind, { node, object: kind, time: Date.now() })
+    else await tellOnce('node.degraded', kind, { node, object: kind, reason: 'it is not there' })
+  }
+
+  /** What all containers of the node share. */
+  const settleHost = async (objects: readonly host.Leak[]): Promise<void> => {
+    const present = new Set(objects.map(({ kind }) => kind))
+    for (const kind of ['mount', 'bridge', 'nft-table']) if (!present.has(kind)) await repair(kind)
   }
 
   const finish = async (id: string): Promise<void> => {
@@ -137,16 +142,18 @@ export const createReconciler = (parts: ReconcilerParts) => {
     await Promise.all(restless.slice(0, mostTakeovers).map(({ id }) => attempt(() => finish(id))))
   }
 
-  const round = async (): Promise<void> => {
+  /** Answers whether the whole of it could be done. */
+  const round = async (): Promise<boolean> => {
     telling = new Set()
     await attempt(finishStale)
-    await attempt(async () => {
+    const compared = await attempt(async () => {
       const objects = await listObjects(reach, node)
       await attempt(() => settleHost(objects))
       await attempt(() => settleLives(parts, objects))
     })
-    await attempt(settleLeaks)
+    const settled = await attempt(settleLeaks)
     told = telling
+    return compared && settled
   }
 
   return {
@@ -154,8 +161,9 @@ export const createReconciler = (parts: ReconcilerParts) => {
     /** Reconciles until the signal. */
     run: async (): Promise<void> => {
       while (!signal.aborted) {
-        await round()
-        await delay(everyMs, undefined, { signal }).catch(() => undefined) // aborted: the loop ends
+        // At start the host's services may not be ready yet; what a reboot has left must not wait for long.
+        const pauseMs = (await round()) ? everyMs : Math.min(everyMs, againMs)
+        await delay(pauseMs, undefined, { signal }).catch(() => undefined) // aborted: the loop ends
       }
     },
   }

@@ -1,10 +1,11 @@
 import type { Bus } from '../../shared/bus.ts'
 import type { Container } from '../../shared/contracts/container.ts'
+import type { CloudEvent, StoredEvent } from '../../shared/contracts/event.ts'
 import * as host from '../../shared/contracts/operations.ts'
 import { Failure, type FailureCode } from '../../shared/failure.ts'
 import type { Log } from '../../shared/log.ts'
 import { idOfEvent } from '../../shared/subjects.ts'
-import { readContainer } from './container-log.ts'
+import { foldContainer, readContainer } from './container-log.ts'
 import type { Reach } from './reach.ts'
 import { restartDelayMs, wantsRestart } from './restart-policy.ts'
 import { redoSteps } from './restore.ts'
@@ -44,35 +45,50 @@ export const createStarter =
 
 export type Starter = ReturnType<typeof createStarter>
 
+/** Deliveries to wait for the start that an exit belongs to; whoever started it may have died before telling. */
+const mostWaits = 30
+
+const isStartTold = (events: readonly StoredEvent[], { data: { startedAt } }: CloudEvent): boolean => {
+  const text = JSON.stringify({ startedAt }).slice(1, -1)
+  return events.some(
+    ({ event, raw }) => event?.type !== 'container.exited' && startedAt !== undefined && raw.includes(text),
+  )
+}
+
 /** What time does not heal: the container has gone, or can never be started again. */
 const hopeless = new Set<FailureCode>(['not_found', 'conflict', 'stale', 'unsupported', 'invalid_message'])
 
 /** Follows exits, whichever orchestrator takes each, and starts again what its restart policy wants. */
 export const followExits = (bus: Bus, start: Starter, log: Log, signal: AbortSignal): Promise<void> => {
+  /** Once for an exit, however often it is tried again. */
   const tell = async (id: string, sequence: number, { code, message }: Failure): Promise<void> => {
     const messageId = `${id}:restart-failed:${sequence}`
+    if ((await bus.journal('container', id)).some(({ event }) => event?.id === messageId)) return
     const data = { id, code, reason: message }
     await bus.publishEvent({ kind: 'container', id, type: 'container.restart-failed', messageId, data })
   }
 
-  return bus.considerEvents(
-    'restarts',
-    async ({ subject, sequence, event }, deliveries) => {
-      if (event?.type !== 'container.exited') return undefined
-      const id = idOfEvent(subject)
-      try {
-        const { container } = await readContainer(bus, id)
-        if (container?.status !== 'stopped' || !wantsRestart(container)) return undefined
-        if (deliveries <= 1) return restartDelayMs(container.restarts ?? 0)
-        await start(container, { restart: true })
-        return undefined
-      } catch (error) {
-        if (!(error instanceof Failure)) throw error
-        log.warn({ container: id, reason: error.message, deliveries }, 'container not restarted')
-        if (deliveries === 2 || hopeless.has(error.code)) await tell(id, sequence, error)
-        return hopeless.has(error.code) ? undefined : restartDelayMs(deliveries)
-      }
-    },
-    signal,
-  )
+  const consider = async ({ subject, sequence, event }: StoredEvent, deliveries: number) => {
+    if (event?.type !== 'container.exited') return undefined
+    const id = idOfEvent(subject)
+    try {
+      const events = await bus.journal('container', id)
+      const { container } = foldContainer(events)
+      // A quick process ends before its start is told, and the count of restarts is not known before that.
+      if (container?.status === 'creating') return restartDelayMs(0)
+      if (!isStartTold(events, event) && deliveries < mostWaits) return restartDelayMs(0)
+      if (container?.status !== 'stopped' || !wantsRestart(container)) return undefined
+      const pauseMs = restartDelayMs(container.restarts ?? 0)
+      const waitedMs = Math.max(0, Date.now() - Date.parse(event.time))
+      if (waitedMs < pauseMs) return pauseMs - waitedMs
+      await start(container, { restart: true })
+      return undefined
+    } catch (error) {
+      if (!(error instanceof Failure)) throw error
+      log.warn({ container: id, reason: error.message, deliveries }, 'container not restarted')
+      await tell(id, sequence, error)
+      return hopeless.has(error.code) ? undefined : restartDelayMs(deliveries)
+    }
+  }
+  return bus.considerEvents('restarts', consider, signal)
 }

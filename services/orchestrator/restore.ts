@@ -10,8 +10,9 @@ const stepTimeoutMs = 60_000
 export const definitionOf = ({ networkMode }: Pick<ContainerSpec, 'networkMode'>) =>
   networkMode === 'lab' ? createLabContainer : createContainer
 
-/** Steps in an order in which each comes after those it needs, those that are ready together in one group. */
+/** Steps in an order in which each comes after those of them it needs, those that are ready together in one group. */
 const layers = (steps: readonly Step[]): Step[][] => {
+  const names = steps.map(({ contract }) => contract.name)
   const done = new Set<string>()
   const result: Step[][] = []
   for (
@@ -19,7 +20,7 @@ const layers = (steps: readonly Step[]): Step[][] => {
     left.length > 0;
     left = left.filter(({ contract }) => !done.has(contract.name))
   ) {
-    const layer = left.filter(({ needs }) => needs.every(({ name }) => done.has(name)))
+    const layer = left.filter(({ needs }) => needs.every(({ name }) => done.has(name) || !names.includes(name)))
     for (const { contract } of layer) done.add(contract.name)
     result.push(layer)
   }
@@ -31,6 +32,8 @@ interface Redo {
   spec: ContainerSpec
   /** Sequence of the log it was decided on. */
   fence: number
+  /** What steps that are not done again have answered. */
+  known?: Record<string, unknown>
 }
 
 /**
@@ -39,14 +42,14 @@ interface Redo {
  * step answered. Throws `Failure`.
  */
 export const redoSteps = async (
-  { executor, spec, fence }: Redo,
+  { executor, spec, fence, known: given = {} }: Redo,
   steps: readonly Step[] = definitionOf(spec).steps,
 ): Promise<Record<string, Record<string, unknown>>> => {
   const signal = AbortSignal.timeout(stepTimeoutMs)
   const answers: Record<string, Record<string, unknown>> = {}
   const limits = { fence, first: false, timeoutMs: stepTimeoutMs, signal }
   for (const layer of layers(steps)) {
-    const known = Object.assign({ ...spec, start: false }, ...Object.values(answers))
+    const known = Object.assign({ ...spec, start: false, ...given }, ...Object.values(answers))
     const done = layer.map(async ({ contract }) => {
       const { output } = await executor.act({ contract, direction: 'do', input: known, ...limits })
       answers[contract.name] = output

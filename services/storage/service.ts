@@ -1,6 +1,7 @@
 import type { Config } from '../../shared/config.ts'
 import { imageImport, imageList, imageRemove, objects, release } from '../../shared/contracts/operations.ts'
 import { storage } from '../../shared/contracts/steps.ts'
+import { Failure } from '../../shared/failure.ts'
 import { createKeyedQueue } from '../../shared/keyed-queue.ts'
 import { operating } from '../../shared/operating.ts'
 import { type HostServiceDefinition, endpoint, stepEndpoints } from '../../shared/service.ts'
@@ -20,6 +21,12 @@ export const storageService = (config: Config): HostServiceDefinition => {
   const images = createKeyedQueue()
   /** One import or removal at a time: two of one digest would meet in one draft. */
   const alone = <T>(change: () => Promise<T>): Promise<T> => images.run('images', change)
+  let released = false
+  /** After a release only a start mounts the file system again: whoever still asks would leave it mounted. */
+  const inUse = <T>(act: () => Promise<T>): Promise<T> => {
+    if (!released) return act()
+    throw new Failure('unavailable', `${names.cowfs} is released; start the stack with "dolly up"`)
+  }
   return {
     name: 'storage',
     description: 'Images and the root file systems of containers on btrfs',
@@ -33,17 +40,21 @@ export const storageService = (config: Config): HostServiceDefinition => {
     endpoints: [
       ...stepEndpoints(storage, {
         do: (input, { record }) =>
-          operating(`create root of ${input.id}`, () => createRoot(config, input, record)),
-        undo: ({ id }, { record }) => operating(`delete root of ${id}`, () => deleteRoot(config, id, record)),
+          operating(`create root of ${input.id}`, () => inUse(() => createRoot(config, input, record))),
+        // Nothing is released while a container has a root there.
+        undo: async ({ id }, { record }) =>
+          released ? undefined : operating(`delete root of ${id}`, () => deleteRoot(config, id, record)),
       }),
       endpoint(imageImport, (input, { record }) =>
         alone(() => operating(`import ${input.path}`, () => importImage(config, input, record))),
       ),
       endpoint(imageList, (_, { record }) =>
-        operating('list images', async () => {
-          await ensureMounted(config, record)
-          return { images: await listImages(names) }
-        }),
+        operating('list images', () =>
+          inUse(async () => {
+            await ensureMounted(config, record)
+            return { images: await listImages(names) }
+          }),
+        ),
       ),
       endpoint(imageRemove, ({ reference }, { record }) =>
         alone(() =>
@@ -57,7 +68,11 @@ export const storageService = (config: Config): HostServiceDefinition => {
         operating(`list ${names.cowfs}`, async () => ({ objects: await listStorage(config) })),
       ),
       endpoint(release.storage, (_, { record }) =>
-        operating(`release ${names.cowfs}`, async () => ({ released: await releaseStorage(config, record) })),
+        operating(`release ${names.cowfs}`, async () => {
+          const removed = await releaseStorage(config, record)
+          released = true
+          return { released: removed }
+        }),
       ),
     ],
   }

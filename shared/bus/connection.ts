@@ -11,10 +11,15 @@ const isTooOld = (version: string): boolean => {
   return major < minimumServer[0] || (major === minimumServer[0] && minor < minimumServer[1])
 }
 
-/** Logs when the server goes away and comes back. */
-export const watchStatus = async (connection: NatsConnection, log: Log): Promise<void> => {
+/** Logs when the server goes away and comes back, and tells those who asked that it is back. */
+export const watchStatus = async (
+  connection: NatsConnection,
+  log: Log,
+  onReconnect: ReadonlySet<() => void>,
+): Promise<void> => {
   for await (const { type, data } of connection.status()) {
     if (type === Events.Disconnect || type === Events.Reconnect) log.warn({ server: data }, `bus ${type}ed`)
+    if (type === Events.Reconnect) for (const tell of onReconnect) tell()
   }
 }
 
@@ -30,6 +35,8 @@ export const openConnection = async (
     ...(user ? { user, pass: password } : {}),
     name: `${role}@${config.node}`,
     maxReconnectAttempts: -1,
+    // A stack trace taken with every request, for the case that it fails, costs as much as the request.
+    noAsyncTraces: true,
     reconnectTimeWait: 200,
     waitOnFirstConnect: patient,
     ignoreClusterUpdates: true,

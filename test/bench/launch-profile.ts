@@ -24,7 +24,8 @@ const alike = (id: string, equivalent: string): string =>
     .replaceAll(/sha256:[0-9a-f]+/g, '<digest>')
     .replaceAll(/\b\d+\.\d+\.\d+\.\d+\b/g, '<address>')
     .replaceAll(/\/proc\/\d+/g, '/proc/<pid>')
-    .replaceAll(/netns \d+|\b[a-z]+[0-9a-f]{8,}\b/g, '<name>')
+    .replaceAll(/netns \d+/g, 'netns <pid>')
+    .replaceAll(/\b(?:dev|name) dv\w+/g, 'dev <veth>')
     .slice(0, 100)
 
 type Totals = Map<string, { times: number; ms: number[] }>

@@ -7,7 +7,7 @@ import { verbs } from '../../shared/contracts/verbs.ts'
 import { containerClient } from '../helpers/container-client.ts'
 import { tracesOf } from '../helpers/fault-traces.ts'
 import { nodeEvents } from '../helpers/node-events.ts'
-import { rebooted, restarted } from '../helpers/reboot.ts'
+import { letGo, rebooted, restarted } from '../helpers/reboot.ts'
 import { eventually, startStack } from '../helpers/stack.ts'
 
 const environment = { DOLLY_RECONCILE_MS: '300', DOLLY_ACK_WAIT_MS: '500' }
@@ -17,6 +17,7 @@ const inodeOf = (pid: number | undefined): string => readFileSync(`/proc/${pid}/
 
 test('the log is lost: running containers are adopted as they are, and nothing is destroyed', async (t) => {
   await using stack = await startStack(environment)
+  t.teardown(() => letGo(stack))
   const { config } = stack
   const before = await containerClient(config)
   const bridged = await before.create({ ...sleeping, name: 'bridged', ports: undefined })
@@ -60,6 +61,7 @@ test('the log is lost: running containers are adopted as they are, and nothing i
 
 test('after a reboot those with a restart policy come back, the rest are stopped as lost', async (t) => {
   await using stack = await startStack(environment)
+  t.teardown(() => letGo(stack))
   const { config } = stack
   const before = await containerClient(config)
   const policies = ['always', 'unless-stopped', 'on-failure', 'no']
@@ -103,6 +105,7 @@ test('after a reboot those with a restart policy come back, the rest are stopped
 
 test('the list is made anew when its bucket is missing at start', async (t) => {
   await using stack = await startStack(environment)
+  t.teardown(() => letGo(stack))
   const { config } = stack
   const before = await containerClient(config)
   const made = await Promise.all([1, 2, 3].map(() => before.create(sleeping)))
@@ -114,7 +117,7 @@ test('the list is made anew when its bucket is missing at start', async (t) => {
   const expected = await listed(before)
   await before[Symbol.asyncDispose]()
 
-  const bucket = join(config.names.nats, 'jetstream/$G/streams/KV_containers')
+  const bucket = join(config.names.nats, 'jetstream/jetstream/$G/streams/KV_containers')
   await restarted(stack, () => rm(bucket, { recursive: true }))
 
   await using client = await containerClient(config)

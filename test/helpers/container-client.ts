@@ -4,7 +4,7 @@ import { ulid } from 'ulid'
 import { spawnAttacher } from '../../services/cli/commands/attach/attacher.ts'
 import { frames } from '../../services/cli/commands/attach/stdcopy.ts'
 import { ask } from '../../services/cli/commands/bus/ask.ts'
-import { connectBus } from '../../shared/bus.ts'
+import { type Bus, connectBus } from '../../shared/bus.ts'
 import type { Config } from '../../shared/config.ts'
 import { type CloudEvent, outcomeTypes } from '../../shared/contracts/event.ts'
 import { verbs } from '../../shared/contracts/verbs.ts'
@@ -14,32 +14,47 @@ import { eventually } from './stack.ts'
 
 const outcomeWithinMs = 60_000
 
+interface Waiter {
+  match: (event: CloudEvent) => boolean
+  resolve: (event: CloudEvent) => void
+  reject: (reason: unknown) => void
+}
+
 /** Everything the log tells a client, kept in order from its beginning, and waits on what is to come. */
-const eventTape = (bus: Awaited<ReturnType<typeof connectBus>>) => {
+const eventTape = (bus: Bus) => {
   const stop = new AbortController()
   const events: CloudEvent[] = []
-  let broken: unknown
+  const waiters = new Set<Waiter>()
   const read = async () => {
-    for await (const { event } of bus.followEvents({ kind: 'container', after: 'all' }, stop.signal))
-      if (event) events.push(event)
+    for await (const { event } of bus.followEvents({ kind: 'container', after: 'all' }, stop.signal)) {
+      if (!event) continue
+      events.push(event)
+      for (const { match, resolve } of waiters) if (match(event)) resolve(event)
+    }
   }
   const reading = read().catch((error: unknown) => {
-    broken = error
+    for (const { reject } of waiters) reject(error)
   })
+
+  /** The first event, past or to come, that matches. */
+  const until = async (what: string, match: Waiter['match'], timeoutMs = outcomeWithinMs) => {
+    const past = events.find(match)
+    if (past) return past
+    const { promise, resolve, reject } = Promise.withResolvers<CloudEvent>()
+    const waiter = { match, resolve, reject }
+    const timer = setTimeout(() => reject(new Error(`not within ${timeoutMs} ms: ${what}`)), timeoutMs)
+    waiters.add(waiter)
+    try {
+      return await promise
+    } finally {
+      clearTimeout(timer)
+      waiters.delete(waiter)
+    }
+  }
+
   return {
     events,
-    /** The first event, past or to come, that matches. */
-    until: async (what: string, match: (event: CloudEvent) => boolean, timeoutMs = outcomeWithinMs) => {
-      let found: CloudEvent | undefined
-      const look = () => {
-        if (broken) throw broken
-        found = events.find(match)
-        return found !== undefined
-      }
-      await eventually(what, look, timeoutMs)
-      if (!found) throw new Error(what)
-      return found
-    },
+    until,
     end: async () => {
       stop.abort()
       await reading
@@ -102,6 +117,13 @@ export const containerClient = async (config: Config) => {
         `the exit of ${id}`,
         (event) => event.type === 'container.exited' && event.subject === id,
         timeoutMs,
+      ),
+    /** Waits until a service answers from another process than `before`. */
+    answers: (service: string, before: number | undefined): Promise<void> =>
+      eventually(
+        `${service} answers from another process than ${before}`,
+        async () => (await bus.ping(service)).some(({ metadata }) => metadata['pid'] !== String(before)),
+        30_000,
       ),
     /** Runs a command in a running container; answers what it wrote and how it ended. */
     exec: async (container: string, args: string[]) => {

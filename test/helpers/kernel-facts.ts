@@ -9,7 +9,8 @@ import { run } from '../../shared/recorder.ts'
 // What goes away while it is looked at is not there.
 const gone = new Set(['ENOENT', 'ESRCH', 'ENOTDIR', 'ENODEV', 'EACCES', 'EPERM'])
 
-const ifThere = async <T>(look: Promise<T>): Promise<T | undefined> => {
+/** What a look at the kernel answers, or undefined when there is nothing (any more). */
+export const ifThere = async <T>(look: Promise<T>): Promise<T | undefined> => {
   try {
     return await look
   } catch (error) {
@@ -18,7 +19,9 @@ const ifThere = async <T>(look: Promise<T>): Promise<T | undefined> => {
   }
 }
 
-const names = async (directory: string): Promise<string[]> => (await ifThere(readdir(directory))) ?? []
+/** The entries of a directory; none when it is not there. */
+export const entriesOf = async (directory: string): Promise<string[]> =>
+  (await ifThere(readdir(directory))) ?? []
 
 /** Whether the path exists. */
 export const exists = async (path: string): Promise<boolean> => (await ifThere(stat(path))) !== undefined
@@ -153,65 +156,6 @@ export const defaultRoutesIn = async (pid: number): Promise<{ gateway: string; d
     dev: string
   }[]
   return routes.map(({ gateway, dev }) => ({ gateway, dev }))
-}
-
-const directoriesBelow = async (directory: string): Promise<string[]> => {
-  const entries = (await ifThere(readdir(directory, { withFileTypes: true }))) ?? []
-  const below = entries.filter((entry) => entry.isDirectory()).map(({ name }) => join(directory, name))
-  return [...below, ...(await Promise.all(below.map(directoriesBelow))).flat()]
-}
-
-const stackCgroups = async ({ names: { cgroupParent } }: Config): Promise<string[]> => {
-  const mounts = (await readMountTable()).filter(({ fsType }) => /^cgroup2?$/.test(fsType))
-  return (
-    await Promise.all(mounts.map(({ mountPoint }) => directoriesBelow(join(mountPoint, cgroupParent))))
-  ).flat()
-}
-
-/** What each process of the stack runs; pids differ from look to look, and so do those that wait in reserve. */
-const stackProcesses = async ({ root, names: { cgroupParent } }: Config): Promise<string[]> => {
-  const service = await findProcesses(() => true, [`DOLLY_ROOT=${root}`])
-  const named = await findProcesses((args) => args.some((arg) => arg.includes(root)))
-  const pids = (await names('/proc')).filter((name) => /^\d+$/.test(name)).map(Number)
-  const inside = await Promise.all(
-    pids.map(async (pid) =>
-      ((await ifThere(readFile(`/proc/${pid}/cgroup`, 'utf8'))) ?? '').includes(`/${cgroupParent}/`),
-    ),
-  )
-  const all = new Set([...service, ...named].map(({ pid }) => pid))
-  for (const [index, pid] of pids.entries()) if (inside[index]) all.add(pid)
-  all.delete(process.pid)
-  const lines = [...all].map(async (pid) => await ifThere(readFile(`/proc/${pid}/cmdline`, 'utf8')))
-  return [
-    ...new Set((await Promise.all(lines)).flatMap((line) => (line ? [line.replaceAll('\0', ' ')] : []))),
-  ]
-}
-
-/** Everything under the stack's names on the host, as the kernel lists it, sorted. */
-export const hostState = async (config: Config) => {
-  const { bridge, vethPrefix, netnsPrefix, cowfs, bundles, exits } = config.names
-  const ours = (name: string) => name === bridge || name.startsWith(vethPrefix)
-  const [mounts, links, netns, cgroups, subvolumeList, files, processes] = await Promise.all([
-    readMountTable(),
-    names('/sys/class/net'),
-    names('/run/netns'),
-    stackCgroups(config),
-    subvolumes(cowfs),
-    Promise.all([names(bundles), names(exits)]),
-    stackProcesses(config),
-  ])
-  return {
-    mounts: mounts
-      .map(({ mountPoint }) => mountPoint)
-      .filter((path) => path.startsWith(config.root) || path.includes(netnsPrefix))
-      .toSorted(),
-    links: links.filter(ours).toSorted(),
-    netns: netns.filter((name) => name.startsWith(netnsPrefix)).toSorted(),
-    cgroups: cgroups.toSorted(),
-    subvolumes: subvolumeList.toSorted(),
-    files: files.flat().toSorted(),
-    processes: processes.toSorted(),
-  }
 }
 
 /** Command lines of the host's processes that hold the text. */

@@ -72,9 +72,20 @@ const loseKernel = async (config: Config): Promise<void> => {
 /** Stops the stack with its bus, does something to the host meanwhile, and starts it again. */
 export const restarted = async ({ config }: Stack, meanwhile: () => Promise<void>): Promise<void> => {
   await down(config)
-  await meanwhile()
-  await startSupervisor(config, { bound: true })
+  try {
+    await meanwhile()
+  } finally {
+    // Whatever came of it: only a running stack can be taken down without a trace.
+    const { letGo: leave } = await startSupervisor(config, { bound: true })
+    supervisors.set(config.root, leave)
+  }
 }
+
+/** Connections to the supervisors that `restarted` began, by root: each ends its stack with this process. */
+const supervisors = new Map<string, () => void>()
+
+/** Ends the wait for a supervisor that `restarted` began, once its stack is down. */
+export const letGo = ({ config }: Stack): void => supervisors.get(config.root)?.()
 
 /** A reboot as the stack sees it: all that was in the kernel is gone, disk and log are as they were. */
 export const rebooted = (stack: Stack): Promise<void> => restarted(stack, () => loseKernel(stack.config))

@@ -5,7 +5,10 @@ import test, { type ExecutionContext } from 'ava'
 import { labNetwork } from '../../shared/contracts/steps.ts'
 import { Failure } from '../../shared/failure.ts'
 import { run } from '../../shared/recorder.ts'
+import { lockDockerBridge } from '../helpers/docker-bridge.ts'
 import { kernelView, networkStack, ping } from './network-stack.ts'
+
+test.before(lockDockerBridge)
 
 const namespaceOf = (pid: number): string | undefined =>
   existsSync(`/proc/${pid}/ns/net`) ? readlinkSync(`/proc/${pid}/ns/net`) : undefined

@@ -1,0 +1,21 @@
+import { ulid } from 'ulid'
+import type { DollyClient } from './dolly-client.ts'
+
+/** Runs the work for each id with this many under way; answers how many a second were done. */
+const rate = async (ids: readonly string[], clients: number, work: (id: string) => Promise<unknown>) => {
+  const left = [...ids]
+  const start = performance.now()
+  const one = async () => {
+    for (let id = left.pop(); id !== undefined; id = left.pop()) await work(id)
+  }
+  await Promise.all(Array.from({ length: clients }, one))
+  return ids.length / ((performance.now() - start) / 1000)
+}
+
+/** Creates containers with many clients at once, until all run, then deletes them the same way. */
+export const burst = async (client: DollyClient, containers: number, clients = 32) => {
+  const ids = Array.from({ length: containers }, () => ulid())
+  const createsPerSecond = await rate(ids, clients, (id) => client.create({ id }))
+  const deletesPerSecond = await rate(ids, clients, client.remove)
+  return { clients, containers, createsPerSecond, deletesPerSecond }
+}

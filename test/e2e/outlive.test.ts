@@ -1,0 +1,106 @@
+import { readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import test from 'ava'
+import { pidOf, processesOf } from '../helpers/fault-processes.ts'
+import { readLog } from '../../services/cli/commands/logs/log-file.ts'
+import { type ContainerClient, containerClient, containerFor } from '../helpers/container-client.ts'
+import * as kernel from '../helpers/kernel-facts.ts'
+import { type Stack, eventually, startStack } from '../helpers/stack.ts'
+
+let stack: Stack
+let client: ContainerClient
+
+test.before(async () => {
+  stack = await startStack()
+  client = await containerClient(stack.config)
+})
+test.after.always(async () => {
+  await client?.[Symbol.asyncDispose]()
+  await stack?.[Symbol.asyncDispose]()
+})
+
+const startOf = async (pid: number): Promise<string> =>
+  (await readFile(`/proc/${pid}/stat`, 'utf8')).split(') ')[1]?.split(' ')[19] ?? ''
+
+const logOf = async (id: string): Promise<string[]> => {
+  const lines = []
+  for await (const { text } of readLog(join(stack.config.names.bundle(id), 'container.log'))) lines.push(text)
+  return lines
+}
+
+const counting = ['sh', '-c', 'i=0; while :; do i=$((i+1)); echo $i; sleep 0.01; done']
+
+for (const service of ['storage', 'cgroup', 'network', 'namespace', 'orchestrator']) {
+  test.serial(`a container outlives ${service}, which comes back and goes on`, async (t) => {
+    const { id, pid = 0 } = await containerFor(t, client)
+    const started = await startOf(pid)
+    const [{ pid: serving = 0 } = {}] = await processesOf(stack.config, service)
+    process.kill(serving, 'SIGKILL')
+    await client.answers(service, serving)
+    t.is(await startOf(pid), started, 'the same process')
+    t.is((await client.exec(id, ['true'])).exitCode, 0)
+    const other = await containerFor(t, client)
+    t.is(other.status, 'running')
+    await client.remove(id)
+    t.false(await kernel.exists(`/proc/${pid}`))
+  })
+}
+
+test.serial('what a container writes while every service dies is all in its log', async (t) => {
+  const { id } = await containerFor(t, client, { command: counting })
+  for (const service of ['storage', 'cgroup', 'network', 'namespace', 'orchestrator']) {
+    const serving = await pidOf(stack.config, service)
+    if (serving !== undefined) process.kill(serving, 'SIGKILL')
+    await client.answers(service, serving)
+  }
+  const seen = (await logOf(id)).length
+  await eventually('it goes on writing', async () => (await logOf(id)).length > seen + 5)
+  const lines = await logOf(id)
+  t.deepEqual(
+    lines,
+    lines.map((_, index) => String(index + 1)),
+  )
+  t.true(lines.length > 20)
+})
+
+test.serial('exits while the namespace service is down are reported when it is back, once', async (t) => {
+  const [own, killed] = await Promise.all([
+    containerFor(t, client, { command: ['sh', '-c', 'while [ ! -e /end ]; do sleep 0.02; done; exit 42'] }),
+    containerFor(t, client),
+  ])
+  // Stopped, its supervisor does not know that it does not serve.
+  const serving = (await pidOf(stack.config, 'namespace')) ?? 0
+  process.kill(serving, 'SIGSTOP')
+  await writeFile(join(stack.config.names.rootfs(own.id), 'end'), '')
+  process.kill(killed.pid ?? 0, 'SIGKILL')
+  const areGone = async () =>
+    !(await kernel.exists(`/proc/${own.pid}`)) && !(await kernel.exists(`/proc/${killed.pid}`))
+  await eventually('both have ended', areGone)
+  t.deepEqual(
+    [own, killed].flatMap(({ id }) => client.eventsOf(id, 'container.exited')),
+    [],
+  )
+  process.kill(serving, 'SIGKILL')
+  t.is((await client.exited(own.id)).data['exitCode'], 42)
+  t.is((await client.exited(killed.id)).data['exitCode'], 137)
+  await client.answers('namespace', serving)
+  t.is((await client.get(own.id)).status, 'stopped')
+  for (const { id } of [own, killed]) t.is(client.eventsOf(id, 'container.exited').length, 1)
+})
+
+test.serial('two stacks side by side do not see each other', async (t) => {
+  await using other = await startStack()
+  await using neighbour = await containerClient(other.config)
+  const id = 'same'
+  const [one, two] = await Promise.all([
+    containerFor(t, client, { id, name: 'same' }),
+    neighbour.create({ id, name: 'same', command: ['sleep', '1000'] }),
+  ])
+  t.not(one.pid, two.pid)
+  t.not(one.address?.split('.').slice(0, 3).join('.'), two.address?.split('.').slice(0, 3).join('.'))
+  await neighbour.remove(id)
+  t.is((await client.get(id)).status, 'running')
+  t.is((await client.exec(id, ['true'])).exitCode, 0)
+  t.deepEqual(await client.leaks(), [])
+  t.deepEqual(await neighbour.leaks(), [])
+})
