@@ -99,9 +99,13 @@ export const createRecorder = (): Recorder => {
     try {
       writeFileSync(path, value)
     } catch (error) {
-      throw new Failure('limit_refused', `cannot write "${value}" to ${path}: ${reasonOf(error)}`, {
-        cause: error,
-      })
+      throw new Failure(
+        'limit_refused',
+        `cannot write "${value}" to ${path}: ${reasonOf(error).replace(/, write$/, '')}`,
+        {
+          cause: error,
+        },
+      )
     }
     if (!verify) return
     const readBack = readFileSync(path, 'utf8').trim()

@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { Failure, type FailureCode, failureCodes, reasonOf } from './failure.ts'
 import type { TranscriptEntry } from './recorder.ts'
+import { sentenceOf } from './sentence.ts'
 
 /** What came of a request: the output or the failure, and what was done to the host either way; `plain` replies as it is. */
 export type Outcome =
@@ -35,47 +36,11 @@ export const ReplyBody = z.object({
   transcript: z.array(z.custom<TranscriptEntry>()).default([]),
 })
 
-const distance = (a: string, b: string): number => {
-  let row = Array.from({ length: b.length + 1 }, (_, index) => index)
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i]
-    for (let j = 1; j <= b.length; j++) {
-      next.push(
-        Math.min(
-          (row[j] ?? 0) + 1,
-          (next[j - 1] ?? 0) + 1,
-          (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1),
-        ),
-      )
-    }
-    row = next
-  }
-  return row.at(-1) ?? 0
-}
-
-/** The candidate within a third of the word's length in edits, for "did you mean". */
-export const nearest = (word: string, candidates: readonly string[]): string | undefined =>
-  candidates
-    .map((candidate) => ({ candidate, edits: distance(word.slice(0, 64), candidate) }))
-    .filter(({ candidate, edits }) => edits <= Math.max(1, Math.ceil(candidate.length / 3)))
-    .toSorted((a, b) => a.edits - b.edits)[0]?.candidate
-
-const keysOf = (schema: z.ZodType): string[] =>
-  schema instanceof z.ZodObject ? Object.keys(schema.shape) : []
-
-const sentenceOf = (issue: z.core.$ZodIssue, schema: z.ZodType): string => {
-  const where = issue.path.length > 0 ? issue.path.join('.') : 'the message'
-  if (issue.code !== 'unrecognized_keys') return `${where}: ${issue.message}`
-  const [key = ''] = issue.keys
-  const known = nearest(key, issue.path.length === 0 ? keysOf(schema) : [])
-  return `unknown key "${key.slice(0, 64)}"${issue.path.length > 0 ? ` in ${where}` : ''}${known ? `, did you mean "${known}"?` : ''}`
-}
-
 /** Parses with a schema; throws `Failure` (`invalid_message`) that names the key and what would be right. */
 export const parseInput = <S extends z.ZodType>(schema: S, body: unknown): z.output<S> => {
   const parsed = schema.safeParse(body)
   if (parsed.success) return parsed.data
-  const sentences = parsed.error.issues.slice(0, 5).map((issue) => sentenceOf(issue, schema))
+  const sentences = parsed.error.issues.slice(0, 5).map((issue) => sentenceOf(issue, schema, body))
   throw new Failure('invalid_message', sentences.join('; '), {
     details: { key: parsed.error.issues[0]?.path.join('.') },
   })

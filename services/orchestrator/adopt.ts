@@ -76,9 +76,11 @@ export const adopt = async (
   )
   const outputs = await outputsOf({ executor, spec, fence: content.sequence }, state)
   const { name: saga, version } = definitionOf(spec)
-  const transitions = Object.entries(outputs).map(
-    ([step, output]): Transition => ({ step, status: 'done', output }),
-  )
+  const transitions = Object.entries(outputs).map(([step, output]): Transition => ({
+    step,
+    status: 'done',
+    output,
+  }))
   const journal = containerJournal({ bus, id, commandId: undefined, content, log, signal })
   const owner = randomUUID()
   const n = (before?.n ?? 0) + 1

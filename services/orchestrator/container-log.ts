@@ -90,11 +90,7 @@ const initOf = (saga: SagaState) => {
 const steadyMs = 10_000
 
 /** Takes one event of the container's own life into account. */
-const live = (
-  container: Container,
-  { event, sequence }: StoredEvent,
-  exited: Set<string>,
-): void => {
+const live = (container: Container, { event, sequence }: StoredEvent, exited: Set<string>): void => {
   const { type = '', data } = event ?? {}
   if (type === 'container.stopping') container.stoppedByUser = true
   const status = lifecycle[type]

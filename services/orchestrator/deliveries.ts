@@ -39,7 +39,8 @@ export const createDeliveries = ({ runs, acts, log, ackWaitMs, signal, idOfName 
   }
 
   const settle = async (error: unknown, id: string, commandId: string, command: Command): Promise<void> => {
-    if (error instanceof Lost || signal.aborted) return command.release(signal.aborted ? 0 : 1000)
+    if (error instanceof Lost || signal.aborted)
+      return command.release(signal.aborted ? 0 : waitMs(command.deliveries))
     if (!(error instanceof Failure)) throw error
     if (error.retryable && command.deliveries < maxDeliveries) {
       log.warn({ container: id, reason: error.message }, 'command put back')

@@ -23,7 +23,12 @@ export const hostExecutor = (
     for (const controller of group) controller.abort(new Failure('unavailable', why))
   }
   // Whatever was asked or answered meanwhile may be lost; asked again, it is done once all the same.
-  bus.onReconnect(() => giveUp([...waiting.values()].flatMap((group) => [...group]), 'the bus was away'))
+  bus.onReconnect(() =>
+    giveUp(
+      [...waiting.values()].flatMap((group) => [...group]),
+      'the bus was away',
+    ),
+  )
 
   const ask = async (
     subject: string,

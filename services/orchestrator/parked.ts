@@ -9,7 +9,9 @@ const parkedBy = (id: string, sequence: number): string => `${id}:unreadable:${s
 
 /** The sequence of the record at fault when a failure says that a container's log cannot be read, else undefined. */
 export const faultOf = (error: unknown): number | undefined =>
-  error instanceof Failure && error.code === 'invalid_message' && typeof error.details['sequence'] === 'number'
+  error instanceof Failure &&
+  error.code === 'invalid_message' &&
+  typeof error.details['sequence'] === 'number'
     ? error.details['sequence']
     : undefined
 

@@ -35,7 +35,8 @@ export const createProjection = async ({ bus, node, log, signal }: ProjectionPar
     const { container, events, failure } = await viewContainer(bus, id, node)
     if (failure) await tellParked(bus, id, { events, failure })
     const previousSeq = entry?.revision ?? 0
-    if (container && container.status !== 'deleted' && container.status !== 'failed') return void (await bucket.put(id, JSON.stringify(container), { previousSeq }))
+    if (container && container.status !== 'deleted' && container.status !== 'failed')
+      return void (await bucket.put(id, JSON.stringify(container), { previousSeq }))
     // Without a mark another orchestrator could still bring it back, out of a log that it read before.
     if (!entry) return void (container && (await bucket.create(id, '')))
     if (entry.operation === 'PUT' && entry.length > 0) await bucket.delete(id, { previousSeq })

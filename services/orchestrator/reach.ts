@@ -4,10 +4,14 @@ import type { Container } from '../../shared/contracts/container.ts'
 import type { Operation } from '../../shared/contracts/contract.ts'
 import { ContainerId } from '../../shared/contracts/identity.ts'
 import { Failure } from '../../shared/failure.ts'
+import { retrying } from '../../shared/retry.ts'
 import { subjects } from '../../shared/subjects.ts'
 import { ReplyBody } from '../../shared/wire.ts'
 import { viewContainer } from './parked.ts'
 import type { Projection } from './projection.ts'
+
+/** A service that is restarted answers again within this time; its requests reached nobody meanwhile. */
+const restartMs = 5000
 
 /** Requests to one host, and containers by what a user calls them. */
 export const createReach = ({
@@ -49,15 +53,18 @@ export const createReach = ({
         `container ${container.id} is ${container.status}, not ${statuses.join(' or ')}`,
       )
     },
-    /** Asks one host service for one operation. Throws its `Failure`. */
+    /** Asks one host service for one operation, for a moment longer while nobody answers. Throws its `Failure`. */
     ask: async <O extends Operation>(
       node: string,
       operation: O,
       body: z.input<O['input']>,
       timeoutMs = 30_000,
     ): Promise<z.output<O['output']>> => {
-      const reply = await bus.request(subjects.host(node, operation.service, operation.verb), body, {
-        timeoutMs,
+      const subject = subjects.host(node, operation.service, operation.verb)
+      const signal = AbortSignal.timeout(restartMs)
+      const reply = await retrying(() => bus.request(subject, body, { timeoutMs }), {
+        signal,
+        only: ({ details }) => details['nobody'] === true,
       })
       return operation.output.parse(ReplyBody.parse(reply).output) as z.output<O['output']>
     },

@@ -20,7 +20,9 @@ const layers = (steps: readonly Step[]): Step[][] => {
     left.length > 0;
     left = left.filter(({ contract }) => !done.has(contract.name))
   ) {
-    const layer = left.filter(({ needs }) => needs.every(({ name }) => done.has(name) || !names.includes(name)))
+    const layer = left.filter(({ needs }) =>
+      needs.every(({ name }) => done.has(name) || !names.includes(name)),
+    )
     for (const { contract } of layer) done.add(contract.name)
     result.push(layer)
   }
@@ -99,5 +101,7 @@ export const undoSteps = async ({ executor, spec, fence }: Redo): Promise<string
     }
   }
   if (failures.length === 0) return undone
-  throw new Failure('busy', `cannot remove all of ${spec.id}: ${failures.join('; ')}`, { details: { undone } })
+  throw new Failure('busy', `cannot remove all of ${spec.id}: ${failures.join('; ')}`, {
+    details: { undone },
+  })
 }

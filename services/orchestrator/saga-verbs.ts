@@ -52,10 +52,7 @@ const stuckVerbs = ({ bus, reach, node: here, runs }: SagaVerbParts): VerbHandle
     throw new Failure('conflict', `container ${id} is ${container.status}, not stuck`)
   }
 
-  const operate = async (
-    reference: string,
-    act: (run: Run, container: Container) => Promise<boolean>,
-  ) => {
+  const operate = async (reference: string, act: (run: Run, container: Container) => Promise<boolean>) => {
     const { container, failure } = await requireStuck(reference)
     if (failure) throw failure
     const { id } = container

@@ -7,7 +7,7 @@ import { ImageConfig } from '../../shared/contracts/oci.ts'
 import type { Image } from '../../shared/contracts/operations.ts'
 import { Failure, errnoOf, reasonOf } from '../../shared/failure.ts'
 import type { Names } from '../../shared/names.ts'
-import { nearest } from '../../shared/wire.ts'
+import { nearest } from '../../shared/nearest.ts'
 import { writeDurably } from './durable-file.ts'
 
 const Tag = z.object({ digest: z.string() })

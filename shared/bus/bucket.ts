@@ -1,11 +1,12 @@
 import { failureOf } from './failure-of.ts'
+import { unlessLost } from './lost-replies.ts'
 import type { NatsConnection } from './nats.ts'
 
 /** A key-value bucket. A write on a revision that is not the last throws `Failure` (`stale`); the rest as everywhere on the bus. */
 export const bucket = async (connection: NatsConnection, name: string) => {
   const failing = async <T>(what: string, act: () => Promise<T>): Promise<T> => {
     try {
-      return await act()
+      return await unlessLost(connection, act())
     } catch (error) {
       throw failureOf(error, `cannot ${what} of ${name}`)
     }

@@ -2,6 +2,7 @@ import { type Config, busAccess } from '../config.ts'
 import { Failure } from '../failure.ts'
 import type { Log } from '../log.ts'
 import { failureOf } from './failure-of.ts'
+import { loseReplies } from './lost-replies.ts'
 import { Events, type NatsConnection, connect } from './nats.ts'
 
 const minimumServer = [2, 12] as const
@@ -19,7 +20,9 @@ export const watchStatus = async (
 ): Promise<void> => {
   for await (const { type, data } of connection.status()) {
     if (type === Events.Disconnect || type === Events.Reconnect) log.warn({ server: data }, `bus ${type}ed`)
-    if (type === Events.Reconnect) for (const tell of onReconnect) tell()
+    if (type !== Events.Reconnect) continue
+    loseReplies(connection)
+    for (const tell of onReconnect) tell()
   }
 }
 

@@ -5,6 +5,7 @@ import { retrying } from '../retry.ts'
 import { subjects } from '../subjects.ts'
 import { encode } from '../wire.ts'
 import { failureOf } from './failure-of.ts'
+import { unlessLost } from './lost-replies.ts'
 import { type NatsConnection, RequestStrategy } from './nats.ts'
 
 const maxJournalRecords = 10_000
@@ -18,13 +19,31 @@ export const eventLog = (connection: NatsConnection, source: string, log: Log) =
     const expect = expectedSequence === undefined ? {} : { expect: { lastSubjectSequence: expectedSequence } }
     try {
       const options = { msgID: event.messageId, ...expect }
-      const { seq, duplicate } = await connection
+      const published = connection
         .jetstream()
         .publish(subjects.append(event.kind, event.id), encode(cloudEvent(event, source)), options)
+      const { seq, duplicate } = await unlessLost(connection, published)
       return { sequence: seq, duplicate }
     } catch (error) {
       throw failureOf(error, `cannot append ${event.type} to ${subject}`)
     }
+  }
+
+  const read = async (subject: string): Promise<StoredEvent[]> => {
+    const found: StoredEvent[] = []
+    const query = encode({ seq: 1, batch: maxJournalRecords, next_by_subj: subject })
+    const options = { strategy: RequestStrategy.SentinelMsg, maxWait: 5000 }
+    for await (const { headers: meta, data } of await connection.requestMany(
+      '$JS.API.DIRECT.GET.EVENTS',
+      query,
+      options,
+    )) {
+      const code = meta?.code ?? 0
+      if (code === 404 || code === 204) return found
+      if (code >= 400) throw new Failure('unavailable', `${code} ${meta?.description}`)
+      found.push(storedEvent(Number(meta?.get('Nats-Sequence')), subject, data))
+    }
+    throw new Failure('timeout', 'the answer is incomplete')
   }
 
   return {
@@ -38,24 +57,11 @@ export const eventLog = (connection: NatsConnection, source: string, log: Log) =
     /** Every record of one id, oldest first. */
     journal: async (kind: string, id: string): Promise<StoredEvent[]> => {
       const subject = subjects.event(kind, id)
-      const found: StoredEvent[] = []
-      const query = encode({ seq: 1, batch: maxJournalRecords, next_by_subj: subject })
-      const options = { strategy: RequestStrategy.SentinelMsg, maxWait: 5000 }
       try {
-        for await (const { headers: meta, data } of await connection.requestMany(
-          '$JS.API.DIRECT.GET.EVENTS',
-          query,
-          options,
-        )) {
-          const code = meta?.code ?? 0
-          if (code === 404 || code === 204) return found
-          if (code >= 400) throw new Failure('unavailable', `${code} ${meta?.description}`)
-          found.push(storedEvent(Number(meta?.get('Nats-Sequence')), subject, data))
-        }
+        return await unlessLost(connection, read(subject))
       } catch (error) {
         throw failureOf(error, `cannot read ${subject}`)
       }
-      throw new Failure('timeout', `cannot read ${subject}: the answer is incomplete`)
     },
   }
 }

@@ -15,7 +15,9 @@ export const failureOf = (error: unknown, what: string): Failure => {
     return new Failure('timeout', `${what}: no answer in time`, { cause: error })
   if (code === ErrorCode.PermissionsViolation || code === ErrorCode.AuthorizationViolation)
     return new Failure('not_permitted', `${what}: ${said}`, { cause: error })
-  return new Failure('unavailable', `${what}: ${code === ErrorCode.NoResponders ? 'nobody answers' : said}`, {
+  const nobody = code === ErrorCode.NoResponders
+  return new Failure('unavailable', `${what}: ${nobody ? 'nobody answers' : said}`, {
     cause: error,
+    details: { nobody },
   })
 }

@@ -2,9 +2,10 @@ import type { Command } from '../contracts/command.ts'
 import { encode } from '../wire.ts'
 import { consume } from './consume.ts'
 import { failureOf } from './failure-of.ts'
+import { unlessLost } from './lost-replies.ts'
 import type { JsMsg, NatsConnection } from './nats.ts'
 
-const commandOf = (message: JsMsg): Command => ({
+const commandOf = (connection: NatsConnection, message: JsMsg): Command => ({
   subject: message.subject,
   body: message.data,
   messageId: message.headers?.get('Nats-Msg-Id') || undefined,
@@ -13,7 +14,7 @@ const commandOf = (message: JsMsg): Command => ({
   deliveries: message.info.redeliveryCount,
   working: () => message.working(),
   done: async () => {
-    await message.ackAck().catch((error: unknown) => {
+    await unlessLost(connection, message.ackAck()).catch((error: unknown) => {
       throw failureOf(error, `cannot acknowledge ${message.subject}`)
     })
   },
@@ -27,7 +28,8 @@ export const workQueue = (connection: NatsConnection) => ({
   publishCommand: async (subject: string, body: unknown, { messageId }: { messageId?: string } = {}) => {
     try {
       const options = messageId ? { msgID: messageId } : {}
-      const { stream, seq, duplicate } = await connection.jetstream().publish(subject, encode(body), options)
+      const published = connection.jetstream().publish(subject, encode(body), options)
+      const { stream, seq, duplicate } = await unlessLost(connection, published)
       return { stream, sequence: seq, duplicate }
     } catch (error) {
       throw failureOf(error, `cannot publish ${subject}`)
@@ -36,7 +38,8 @@ export const workQueue = (connection: NatsConnection) => ({
 
   /** Hands each command of a durable consumer to `handle` at once; the consumer's limit bounds how many. Ends with the signal. */
   consumeCommands: async (durable: string, handle: (command: Command) => void, signal: AbortSignal) => {
-    for await (const message of consume(connection, 'COMMANDS', durable, signal)) handle(commandOf(message))
+    for await (const message of consume(connection, 'COMMANDS', durable, signal))
+      handle(commandOf(connection, message))
   },
 
   /** Commands still in the work queue up to a sequence, oldest first. */

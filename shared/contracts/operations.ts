@@ -3,7 +3,7 @@ import { operation } from './contract.ts'
 import { ContainerId, ImageReference } from './identity.ts'
 import { ImageConfig } from './oci.ts'
 
-const Nothing = z.object({})
+const Nothing = z.strictObject({})
 
 export const Image = z.object({
   digest: z.string(),

@@ -75,7 +75,8 @@ for (const [name, begin] of contenders) {
     say(`${name} is ready`)
   } catch (error) {
     if (name === 'dolly') throw error
-    const reason = error instanceof Error ? error.message : String(error)
+    const first = error instanceof SuppressedError ? error.suppressed : error
+    const reason = first instanceof Error ? first.message : String(first)
     skipped.push({ name, reason })
     say(`${name} is skipped: ${reason}`)
   }

@@ -24,11 +24,10 @@ export const podman = async (imageTar: string): Promise<Launcher> => {
   await run(file, [...podmanIn, 'import', imageTar, 'bench']).catch((error: unknown) => {
     throw new CannotRun(String(error).slice(0, 300))
   })
-  const wanted = [
-    ...['--memory', String(limits.memoryBytes), '--pids-limit', String(limits.pids)],
-    // Its default is more than the hard limit of some hosts, where it fails.
-    ...['--ulimit', 'nofile=1024:1024'],
-  ]
+  const memory = ['--memory', String(limits.memoryBytes), '--pids-limit', String(limits.pids)]
+  // Its defaults are more than the hard limits of some hosts, where it fails.
+  const ulimits = ['--ulimit', 'nofile=1024:1024', '--ulimit', 'nproc=1024:1024']
+  const wanted = [...memory, ...ulimits]
   const all = stack.move()
   return {
     name: 'podman',

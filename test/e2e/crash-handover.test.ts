@@ -45,7 +45,11 @@ test.serial('what is commanded while no orchestrator runs is kept and done once'
   const before = await pidOf(stack.config, 'orchestrator')
   signal(before ?? 0, 'SIGSTOP')
   const id = 'kept'
-  const commandId = await client.publish('container.create', { id, image: 'busybox', command: ['sleep', '1000'] })
+  const commandId = await client.publish('container.create', {
+    id,
+    image: 'busybox',
+    command: ['sleep', '1000'],
+  })
   t.deepEqual(client.outcomesOf(commandId), [])
   signal(before ?? 0, 'SIGKILL')
   t.is((await client.outcome(commandId)).type, 'container.running')
@@ -59,11 +63,17 @@ test.serial('an orchestrator that is asked to stop hands its sagas over at once'
   signal(namespace, 'SIGSTOP')
   t.teardown(() => signal(namespace, 'SIGCONT'))
   const id = 'handed-over'
-  const commandId = await client.publish('container.create', { id, image: 'busybox', command: ['sleep', '1000'] })
+  const commandId = await client.publish('container.create', {
+    id,
+    image: 'busybox',
+    command: ['sleep', '1000'],
+  })
   const doing = await client.until(
     'the namespace step has begun',
     ({ subject, type, data }) =>
-      subject === id && type.startsWith('saga.') && JSON.stringify(data).includes('"namespace","status":"doing"'),
+      subject === id &&
+      type.startsWith('saga.') &&
+      JSON.stringify(data).includes('"namespace","status":"doing"'),
   )
   const owner = Number(doing.source.split('/').at(-1))
   signal(owner, 'SIGTERM')
@@ -82,41 +92,51 @@ test.serial('an orchestrator that is asked to stop hands its sagas over at once'
   await proveExactness(t, parts, [commandId, await deleteAndProve(t, parts, id)])
 })
 
-test.serial('an orchestrator that was stopped for long and wakes up has lost its saga and does nothing more to it', async (t) => {
-  const { stack, client } = parts
-  await using _more = await moreOrchestrators(stack, 1)
-  const storage = (await pidOf(stack.config, 'storage')) ?? 0
-  signal(storage, 'SIGSTOP')
-  t.teardown(() => signal(storage, 'SIGCONT'))
-  const id = 'woken'
-  const commandId = await client.publish('container.create', { id, image: 'busybox', command: ['sleep', '1000'] })
-  // From here on it waits for storage alone: nothing but the end of that wait will make it look at the journal.
-  const doing = await client.until(
-    'all but storage is done',
-    ({ subject, type }) => subject === id && type === 'saga.progressed',
-  )
-  const owner = Number(doing.source.split('/').at(-1))
-  signal(owner, 'SIGSTOP')
-  t.teardown(() => signal(owner, 'SIGCONT'))
-  await client.until(
-    'another orchestrator has taken over',
-    ({ subject, type, source }) => subject === id && type === 'saga.resumed' && source !== doing.source,
-    55_000,
-  )
-  // The service dies with what it was asked, so that nothing but the journal can stop the one that wakes.
-  signal(storage, 'SIGKILL')
-  t.is((await client.outcome(commandId)).type, 'container.running')
-  const deleted = await deleteAndProve(t, parts, id)
-  const second = await pidOf(stack.config, 'storage')
-  signal(second ?? 0, 'SIGKILL')
-  await replaced(stack.config, 'storage', second)
-  signal(owner, 'SIGCONT')
-  const later = await createAndProve(t, parts, { id: 'after-woken' })
-  await eventually('the one that woke answers again', async () => (await stack.bus.ping('orchestrator')).length > 1)
-  await t.throwsAsync(
-    eventually('it does its step again', () => tracesOf(stack.config, id).length > 0, 2000),
-    { message: /not within/ },
-  )
-  t.deepEqual(tracesOf(stack.config, id), [], 'it has not done its step again')
-  await proveExactness(t, parts, [commandId, deleted, later, await deleteAndProve(t, parts, 'after-woken')])
-})
+test.serial(
+  'an orchestrator that was stopped for long and wakes up has lost its saga and does nothing more to it',
+  async (t) => {
+    const { stack, client } = parts
+    await using _more = await moreOrchestrators(stack, 1)
+    const storage = (await pidOf(stack.config, 'storage')) ?? 0
+    signal(storage, 'SIGSTOP')
+    t.teardown(() => signal(storage, 'SIGCONT'))
+    const id = 'woken'
+    const commandId = await client.publish('container.create', {
+      id,
+      image: 'busybox',
+      command: ['sleep', '1000'],
+    })
+    // From here on it waits for storage alone: nothing but the end of that wait will make it look at the journal.
+    const doing = await client.until(
+      'all but storage is done',
+      ({ subject, type }) => subject === id && type === 'saga.progressed',
+    )
+    const owner = Number(doing.source.split('/').at(-1))
+    signal(owner, 'SIGSTOP')
+    t.teardown(() => signal(owner, 'SIGCONT'))
+    await client.until(
+      'another orchestrator has taken over',
+      ({ subject, type, source }) => subject === id && type === 'saga.resumed' && source !== doing.source,
+      55_000,
+    )
+    // The service dies with what it was asked, so that nothing but the journal can stop the one that wakes.
+    signal(storage, 'SIGKILL')
+    t.is((await client.outcome(commandId)).type, 'container.running')
+    const deleted = await deleteAndProve(t, parts, id)
+    const second = await pidOf(stack.config, 'storage')
+    signal(second ?? 0, 'SIGKILL')
+    await replaced(stack.config, 'storage', second)
+    signal(owner, 'SIGCONT')
+    const later = await createAndProve(t, parts, { id: 'after-woken' })
+    await eventually(
+      'the one that woke answers again',
+      async () => (await stack.bus.ping('orchestrator')).length > 1,
+    )
+    await t.throwsAsync(
+      eventually('it does its step again', () => tracesOf(stack.config, id).length > 0, 2000),
+      { message: /not within/ },
+    )
+    t.deepEqual(tracesOf(stack.config, id), [], 'it has not done its step again')
+    await proveExactness(t, parts, [commandId, deleted, later, await deleteAndProve(t, parts, 'after-woken')])
+  },
+)

@@ -30,20 +30,26 @@ test.after.always(async () => {
 for (const mode of ['bridge', 'lab'] as const) {
   for (const { contract } of sagas[mode].steps) {
     const { name: step, service } = contract
-    test.serial(`${mode}: the orchestrator killed around "${step}": another one goes on from the journal`, async (t) => {
-      t.timeout(170_000)
-      for (const point of points) {
-        const chosen = { step, service, point, action: 'kill-orchestrator' as const, mode }
-        commands.push(...(await liveThrough(t, parts, chosen)))
-      }
-    })
+    test.serial(
+      `${mode}: the orchestrator killed around "${step}": another one goes on from the journal`,
+      async (t) => {
+        t.timeout(170_000)
+        for (const point of points) {
+          const chosen = { step, service, point, action: 'kill-orchestrator' as const, mode }
+          commands.push(...(await liveThrough(t, parts, chosen)))
+        }
+      },
+    )
   }
 }
 
-test.serial('every command of the matrix has one outcome, nothing is left, and nobody waited long', async (t) => {
-  t.true(commands.length > 0)
-  await proveExactness(t, parts, commands)
-  const times = takeoverTimes(parts.client)
-  t.log(summaryOf(times))
-  t.true(Math.max(...times) < takeoverLimitMs, `a takeover took ${Math.max(...times)} ms`)
-})
+test.serial(
+  'every command of the matrix has one outcome, nothing is left, and nobody waited long',
+  async (t) => {
+    t.true(commands.length > 0)
+    await proveExactness(t, parts, commands)
+    const times = takeoverTimes(parts.client)
+    t.log(summaryOf(times))
+    t.true(Math.max(...times) < takeoverLimitMs, `a takeover took ${Math.max(...times)} ms`)
+  },
+)

@@ -28,15 +28,18 @@ test.after.always(async () => parts?.[Symbol.asyncDispose]())
 
 for (const mode of ['bridge', 'lab'] as const) {
   for (const point of points) {
-    test.serial(`${mode}: each service killed ${point} of its step: the container is made and deleted once`, async (t) => {
-      t.timeout(170_000)
-      for (const group of waves(mode)) {
-        const lives = group.map((step) =>
-          liveThrough(t, parts, { ...step, point, action: 'kill-service', mode }),
-        )
-        commands.push(...(await Promise.all(lives)).flat())
-      }
-    })
+    test.serial(
+      `${mode}: each service killed ${point} of its step: the container is made and deleted once`,
+      async (t) => {
+        t.timeout(170_000)
+        for (const group of waves(mode)) {
+          const lives = group.map((step) =>
+            liveThrough(t, parts, { ...step, point, action: 'kill-service', mode }),
+          )
+          commands.push(...(await Promise.all(lives)).flat())
+        }
+      },
+    )
   }
 }
 

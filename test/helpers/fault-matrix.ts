@@ -49,7 +49,11 @@ export const createAndProve = async (
   // Between the start and execve init is still the program that built the container.
   const runs = () => readFileSync(`/proc/${pid}/cmdline`, 'utf8').startsWith('sleep\0')
   await t.notThrowsAsync(eventually(`the init of ${id} runs the command`, runs))
-  t.not(parentOf(pid ?? 0), String(await pidOf(stack.config, 'namespace')), `${id}: its monitor is its parent`)
+  t.not(
+    parentOf(pid ?? 0),
+    String(await pidOf(stack.config, 'namespace')),
+    `${id}: its monitor is its parent`,
+  )
   t.true(tracesOf(stack.config, id).length > 4, `${id}: the host has its resources`)
   return commandId
 }

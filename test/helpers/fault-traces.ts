@@ -31,7 +31,9 @@ const everyTrace = ({ names }: Config): string[] => [
   ...namesIn('/sys/class/net').filter((name) => name.startsWith(names.vethPrefix)),
   ...cgroupRoots().flatMap((root) =>
     namesIn(join(root, names.cgroupParent))
-      .filter((name) => !name.startsWith('.') && existsSync(join(root, names.cgroupParent, name, 'cgroup.procs')))
+      .filter(
+        (name) => !name.startsWith('.') && existsSync(join(root, names.cgroupParent, name, 'cgroup.procs')),
+      )
       .map((name) => join(root, names.cgroupParent, name)),
   ),
   ...leases(names.networkState),
@@ -51,7 +53,8 @@ const explains = ({ names }: Config, id: string) => {
 }
 
 /** What the container has on the host; empty when nothing of it is left. */
-export const tracesOf = (config: Config, id: string): string[] => everyTrace(config).filter(explains(config, id))
+export const tracesOf = (config: Config, id: string): string[] =>
+  everyTrace(config).filter(explains(config, id))
 
 /** What is on the host under the stack's names and belongs to none of these containers. */
 export const tracesBeside = (config: Config, ids: readonly string[]): string[] => {

@@ -31,18 +31,32 @@ const listLeaks = async (json: boolean): Promise<void> => {
   else
     printLine(
       table(
-        ['KIND', 'NAME', 'CONTAINER'],
-        leaks.map(({ kind, name, container }) => [kind, name, container ?? '-']),
+        ['KIND', 'NAME', 'CONTAINER', 'LOG'],
+        leaks.map(({ kind, name, container, ownership = '-' }) => [kind, name, container ?? '-', ownership]),
       ),
     )
   if (leaks.length > 0) throw new ExitCode(1)
 }
 
+const clean = async (container: string, json: boolean): Promise<void> => {
+  const { cleanHost } = await import('./doctor/clean.ts')
+  const removed = await cleanHost(container)
+  if (json) printJson({ removed })
+  else printLine(container)
+}
+
+interface DoctorFlags {
+  leaks?: boolean
+  clean?: string
+  json?: boolean
+}
+
 export const configure = (command: Command): void => {
   command
     .option('--leaks', 'list every object under Dolly’s names that no living container owns')
+    .option('--clean <id>', 'remove what a container that is not in the log has left on its host')
     .option('--json', 'print JSON')
-    .action(({ leaks, json = false }: { leaks?: boolean; json?: boolean }) =>
-      leaks ? listLeaks(json) : checkHost(json),
+    .action(({ leaks, clean: id, json = false }: DoctorFlags) =>
+      id !== undefined ? clean(id, json) : leaks ? listLeaks(json) : checkHost(json),
     )
 }

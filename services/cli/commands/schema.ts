@@ -2,7 +2,7 @@ import type { Command } from 'commander'
 import { z } from 'zod'
 import { publicMessages } from '../../../shared/contracts/verbs.ts'
 import { Failure } from '../../../shared/failure.ts'
-import { nearest } from '../../../shared/wire.ts'
+import { nearest } from '../../../shared/nearest.ts'
 import { printJson, printLine } from '../output/print.ts'
 
 const schemaOf = (schema: z.ZodType) => z.toJSONSchema(schema, { io: 'input', unrepresentable: 'any' })

@@ -1,0 +1,144 @@
+import test from 'ava'
+import { ulid } from 'ulid'
+import { startSupervisor } from '../../services/cli/stack/up.ts'
+import { serviceNames } from '../../services/cli/stack/project.ts'
+import { subjects } from '../../shared/subjects.ts'
+import { accepted, initsOf } from '../helpers/fault-commands.ts'
+import { deleteAndProve, proveExactness, startFaultyStack } from '../helpers/fault-matrix.ts'
+import { moreOrchestrators, natsServerOf, processesOf, signal } from '../helpers/fault-processes.ts'
+import { tracesBeside, tracesOf } from '../helpers/fault-traces.ts'
+import { eventually } from '../helpers/stack.ts'
+
+const patientMs = 120_000
+
+type Parts = Awaited<ReturnType<typeof startFaultyStack>>
+
+const killBus = async ({ stack }: Parts): Promise<void> => {
+  for (const { pid } of await natsServerOf(stack.config)) signal(pid, 'SIGKILL')
+}
+
+/** Seconds of sleep that no other process of the machine has: they tell a container's processes apart. */
+let unique = 700_000 + (process.pid % 10_000) * 10
+
+const createMany = async ({ client }: Parts, count: number, during: () => Promise<void>) => {
+  const containers = Array.from({ length: count }, () => ({ id: ulid(), seconds: String(unique++) }))
+  const publishing = containers.map(({ id, seconds }) =>
+    accepted(client, subjects.create, { id, image: 'busybox', command: ['sleep', seconds] }),
+  )
+  await during()
+  return { containers, commands: await Promise.all(publishing) }
+}
+
+test.serial('the bus killed again and again amid creates and deletes: each is done once', async (t) => {
+  t.timeout(300_000)
+  await using parts = await startFaultyStack()
+  const { stack, client } = parts
+  await using _more = await moreOrchestrators(stack, 1)
+  const commands: string[] = []
+  for (let round = 0; round < 3; round++) {
+    const made = await createMany(parts, 6, () => killBus(parts))
+    for (const [index, commandId] of made.commands.entries()) {
+      const outcome = await client.outcome(commandId, patientMs)
+      t.is(outcome.type, 'container.running', JSON.stringify(outcome))
+      const { id, seconds } = made.containers[index]!
+      await eventually(`${id} has one process`, async () => (await initsOf(seconds)).length === 1)
+    }
+    const deletes = made.containers.map(({ id }) => accepted(client, subjects.delete, { id, force: true }))
+    await killBus(parts)
+    const deleted = await Promise.all(deletes)
+    for (const commandId of deleted)
+      t.is((await client.outcome(commandId, patientMs)).type, 'container.deleted')
+    for (const { id } of made.containers) t.deepEqual(tracesOf(stack.config, id), [])
+    commands.push(...made.commands, ...deleted)
+  }
+  await proveExactness(t, parts, commands)
+  t.deepEqual(tracesBeside(stack.config, []), [])
+})
+
+test.serial(
+  'the bus away for 20 seconds: containers run on, and what was accepted is done when it is back',
+  async (t) => {
+    t.timeout(300_000)
+    await using parts = await startFaultyStack()
+    const { stack, client } = parts
+    const services = await Promise.all(serviceNames.map((name) => processesOf(stack.config, name)))
+    const steady = await createMany(parts, 1, async () => {})
+    await client.outcome(steady.commands[0] ?? '', patientMs)
+    const ending = await client.create({ command: ['sleep', '6'] })
+
+    const made = await createMany(parts, 4, async () => {
+      await eventually('the log has begun with one of them', () =>
+        client.events.some(({ type, subject }) => type === 'saga.started' && ![ending.id].includes(subject)),
+      )
+      signal(stack.info.supervisor, 'SIGSTOP')
+      t.teardown(() => signal(stack.info.supervisor, 'SIGCONT'))
+      await killBus(parts)
+      const until = Date.now() + 20_000
+      await eventually('20 seconds have passed', () => Date.now() > until, 30_000)
+      t.is(
+        (await initsOf(steady.containers[0]?.seconds ?? '')).length,
+        1,
+        'a container does not need the bus',
+      )
+      signal(stack.info.supervisor, 'SIGCONT')
+    })
+    for (const commandId of made.commands)
+      t.is((await client.outcome(commandId, patientMs)).type, 'container.running')
+    for (const { seconds } of made.containers)
+      await eventually('it has one process', async () => (await initsOf(seconds)).length === 1)
+    t.is(
+      (await client.exited(ending.id, patientMs)).data['exitCode'],
+      0,
+      'an exit while the bus was away is told',
+    )
+    t.deepEqual(
+      await Promise.all(serviceNames.map((name) => processesOf(stack.config, name))),
+      services,
+      'no service ended for it',
+    )
+    const deleted: string[] = []
+    for (const { id } of [...made.containers, ...steady.containers, ending])
+      deleted.push(await deleteAndProve(t, parts, id))
+    await proveExactness(t, parts, [...steady.commands, ...made.commands, ...deleted])
+  },
+)
+
+test.serial(
+  'everything killed at once and brought up again: what was accepted converges, what ran still runs',
+  async (t) => {
+    t.timeout(300_000)
+    await using parts = await startFaultyStack()
+    const { stack, client } = parts
+    const { config } = stack
+    const steady = await createMany(parts, 2, async () => {})
+    for (const commandId of steady.commands) await client.outcome(commandId, patientMs)
+    const letGo: (() => void)[] = []
+    const commands = [...steady.commands]
+    const living = [...steady.containers]
+    let supervisor = stack.info.supervisor
+
+    for (let round = 0; round < 3; round++) {
+      const made = await createMany(parts, 6, async () => {
+        // The supervisor first: it would bring back what dies.
+        signal(supervisor, 'SIGKILL')
+        const services = await Promise.all(serviceNames.map((name) => processesOf(config, name)))
+        for (const { pid } of [...(await natsServerOf(config)), ...services.flat()]) signal(pid, 'SIGKILL')
+        for (const { seconds } of living)
+          t.is((await initsOf(seconds)).length, 1, 'a container outlives every service')
+        const again = await startSupervisor(config, { bound: true })
+        supervisor = again.info.supervisor
+        letGo.push(again.letGo)
+      })
+      for (const commandId of made.commands)
+        t.is((await client.outcome(commandId, patientMs)).type, 'container.running')
+      commands.push(...made.commands)
+      living.push(...made.containers)
+    }
+    for (const { seconds } of living)
+      await eventually('it has one process', async () => (await initsOf(seconds)).length === 1)
+    for (const { id } of living) commands.push(await deleteAndProve(t, parts, id))
+    await proveExactness(t, parts, commands)
+    t.deepEqual(tracesBeside(config, []), [])
+    for (const go of letGo) go()
+  },
+)
