@@ -121,6 +121,11 @@ const processOf = (message: ContainerCreate): ContainerSpec['process'] => ({
   oomScoreAdj: message.oom_score_adj,
 })
 
+const autoRemoveOf = ({ auto_remove = false, restart = 'no' }: ContainerCreate): boolean => {
+  if (!auto_remove || restart === 'no') return auto_remove
+  throw new Failure('invalid_message', 'auto_remove and restart contradict each other: give one')
+}
+
 /** The container a message asks for, in OCI shapes. Throws `Failure` (`invalid_message`) for what no schema can say. */
 export const containerSpec = (
   message: ContainerCreate,
@@ -151,6 +156,7 @@ export const containerSpec = (
   stopSignal: message.stop_signal ?? '',
   stopGraceMs: durationMs(message.stop_grace_period ?? '10s') ?? 10_000,
   restart: message.restart ?? 'no',
+  autoRemove: autoRemoveOf(message),
   start: message.start ?? true,
   inject: message.trace?.inject ?? [],
 })

@@ -4,7 +4,7 @@ import type { CloudEvent, StoredEvent } from '../../shared/contracts/event.ts'
 import * as host from '../../shared/contracts/operations.ts'
 import { Failure, type FailureCode } from '../../shared/failure.ts'
 import type { Log } from '../../shared/log.ts'
-import { idOfEvent } from '../../shared/subjects.ts'
+import { idOfEvent, subjects } from '../../shared/subjects.ts'
 import { foldContainer, readContainer } from './container-log.ts'
 import type { Reach } from './reach.ts'
 import { restartDelayMs, wantsRestart } from './restart-policy.ts'
@@ -77,6 +77,9 @@ export const followExits = (bus: Bus, start: Starter, log: Log, signal: AbortSig
       // A quick process ends before its start is told, and the count of restarts is not known before that.
       if (container?.status === 'creating') return restartDelayMs(0)
       if (!isStartTold(events, event) && deliveries < mostWaits) return restartDelayMs(0)
+      if (container?.status === 'stopped' && container.spec.autoRemove) {
+        await bus.publishCommand(subjects.delete, { id }, { messageId: `${id}:auto-remove:${sequence}` })
+      }
       if (container?.status !== 'stopped' || !wantsRestart(container)) return undefined
       const pauseMs = restartDelayMs(container.restarts ?? 0)
       const waitedMs = Math.max(0, Date.now() - Date.parse(event.time))

@@ -109,6 +109,8 @@ export const ContainerCreate = z.strictObject({
       'is "no", "always", "unless-stopped" or "on-failure[:n]"',
     )
     .optional(),
+  /** Delete the container once it has ended (Docker's `--rm`). */
+  auto_remove: z.boolean().optional(),
   placement: z.strictObject({ node: z.string().nullish() }).optional(),
   /** false leaves the container created and waiting; the default starts it. */
   start: z.boolean().optional(),

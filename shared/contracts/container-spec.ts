@@ -26,6 +26,7 @@ export const ContainerSpec = z.object({
   stopSignal: z.string(),
   stopGraceMs: z.number().int(),
   restart: z.string(),
+  autoRemove: z.boolean().default(false),
   start: z.boolean(),
   inject: z.array(Injection).default([]),
 })

@@ -13,7 +13,7 @@ const smallDisk = async () => {
   const directory = mkdtempSync(join(tmpdir(), 'dolly-disk-'))
   const [image, mount] = [join(directory, 'disk'), join(directory, 'mount')]
   mkdirSync(mount)
-  await run('truncate', '-s', '500M', image)
+  await run('truncate', '-s', '1400M', image)
   await run('mkfs.ext4', '-q', '-m', '0', image)
   await run('mount', '-o', 'loop', image, mount)
   const free = () => statfsSync(mount).bavail * statfsSync(mount).bsize
@@ -29,7 +29,7 @@ const smallDisk = async () => {
     empty: () => rmSync(join(mount, 'filler'), { force: true }),
     [Symbol.asyncDispose]: async () => {
       rmSync(join(mount, 'filler'), { force: true })
-      await run('umount', mount)
+      await run('umount', mount).catch((e) => console.log('UMOUNT', e))
       rmSync(directory, { recursive: true })
     },
   }
@@ -37,7 +37,7 @@ const smallDisk = async () => {
 
 test('experiment', async (t) => {
   await using disk = await smallDisk()
-  await using stack = await startStack({ DOLLY_ROOT: disk.root, DOLLY_COWFS_SIZE: '256M', DOLLY_RECONCILE_MS: '500', DOLLY_ACK_WAIT_MS: '500' })
+  await using stack = await startStack({ DOLLY_ROOT: disk.root, DOLLY_COWFS_SIZE: '256M', DOLLY_RECONCILE_MS: '500', DOLLY_ACK_WAIT_MS: '500' }).catch((e) => { console.log('START', e, e.errors); throw e })
   await using client = await containerClient(stack.config)
   const { id } = await client.create({ command: ['sleep', '1000'] })
   console.log('free', disk.free())

@@ -74,3 +74,9 @@ test.serial('thirty that end at once are each reported once, with their code', a
   for (const one of wanted) t.true(await isStopped(one))
   for (const { id } of wanted) t.is(client.eventsOf(id, 'container.exited').length, 1)
 })
+
+test.serial('a container with auto_remove is deleted once it has ended', async (t) => {
+  const { id } = await containerFor(t, client, { command: ['true'], auto_remove: true })
+  await client.until('it is deleted', ({ type, subject }) => type === 'container.deleted' && subject === id)
+  t.deepEqual(await client.leaks(), [])
+})

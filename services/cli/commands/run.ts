@@ -17,13 +17,7 @@ interface RunFlags extends ContainerFlags {
   json?: boolean
 }
 
-const check = ({ rm, detach, interactive, tty }: RunFlags): void => {
-  if (rm && detach) {
-    throw new Failure(
-      'unsupported',
-      'cannot run with --rm and -d together: leave out one, and delete with "dolly rm -f"',
-    )
-  }
+const check = ({ detach, interactive, tty }: RunFlags): void => {
   if (interactive && tty && !detach && !process.stdin.isTTY) {
     throw new Failure('invalid_message', 'cannot run with -t: standard input is not a terminal')
   }
@@ -38,7 +32,9 @@ const run = async (image: string, command: string[], flags: RunFlags): Promise<v
   await withSession(async (session) => {
     if (!flags.detach)
       return runInForeground(session, message, { quiet, remove: flags.rm ?? false, detachKeys })
-    const { id, events } = await launch(session.bus, message, { quiet })
+    // Nobody waits for its end here, so the orchestrator deletes it.
+    const removed = flags.rm ? { ...message, auto_remove: true } : message
+    const { id, events } = await launch(session.bus, removed, { quiet })
     await events[Symbol.asyncDispose]()
     if (flags.json) printJson({ id })
     else printLine(id)
