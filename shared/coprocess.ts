@@ -88,7 +88,8 @@ const run = (program: string, args: readonly string[]) => {
   child.stderr?.setEncoding('utf8').on('data', (chunk: string) => {
     complaint = (complaint + chunk).slice(-1000)
   })
-  child.stdin?.on('error', (error) => abandon(error.message))
+  // A broken pipe says less than the end of the program that broke it, which follows.
+  child.stdin?.on('error', () => (ended = true))
   child.on('error', (error) => abandon(error.message))
   child.on('close', (code, signal) =>
     abandon(complaint.trim() || `it ended with ${signal ?? `exit ${code}`}`),

@@ -1,6 +1,7 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { errnoOf } from '../../shared/failure.ts'
+import { Failure, errnoOf } from '../../shared/failure.ts'
+import { waitFor } from './bounded-wait.ts'
 import { readIfThere } from './bundle.ts'
 
 /** Files that only some hierarchies have are looked for in each: which has what differs from host to host. */
@@ -30,9 +31,31 @@ export const thaw = (directories: readonly string[]): void => {
   writeWhereThere(directories, 'cgroup.freeze', '0')
 }
 
-/** Kills everything in the container's v2 cgroup, also what has left the pid namespace of its init. */
-export const killGroup = (directories: readonly string[]): void =>
-  writeWhereThere(directories, 'cgroup.kill', '1')
+const killLimitMs = 10_000
+
+const killOnce = (directories: readonly string[]): true | undefined => {
+  const pids = new Set(
+    present(directories, 'cgroup.procs').flatMap((text) => text.split('\n').filter(Boolean)),
+  )
+  for (const pid of pids) {
+    try {
+      process.kill(Number(pid), 'SIGKILL')
+    } catch (error) {
+      if (errnoOf(error) !== 'ESRCH') throw error
+    }
+  }
+  return pids.size === 0 ? true : undefined
+}
+
+/**
+ * Kills everything in the container's cgroups, also what has left the pid namespace of its init. Not by
+ * `cgroup.kill`: Linux 6.18 then also kills whatever is cloned into that cgroup later (CLONE_INTO_CGROUP),
+ * and a stopped container starts again in the same one.
+ */
+export const killGroup = async (directories: readonly string[]): Promise<void> => {
+  if (await waitFor(() => killOnce(directories), killLimitMs)) return
+  throw new Failure('busy', `cannot empty ${directories.join(', ')}: processes there outlive SIGKILL`)
+}
 
 /** How many processes the out-of-memory killer took in this cgroup since it was made. */
 export const oomKills = (directories: readonly string[]): number =>

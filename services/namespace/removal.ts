@@ -22,7 +22,7 @@ export const killInit = async (
   if (init && isAlive(init)) {
     await record.call(`kill -KILL ${init.pid}`, () => signalProcess(init, 'SIGKILL'))
   }
-  killGroup(directories)
+  await killGroup(directories)
   if (!init || (await waitFor(() => (isAlive(init) ? undefined : true), deathLimitMs))) return
   throw new Failure('busy', `cannot kill process ${init.pid}: it still runs after ${deathLimitMs} ms`)
 }

@@ -8,6 +8,9 @@ export interface SpareNamespace {
   pid: number
 }
 
+/** By then a launch that took a spare has ended. */
+const quietMs = 100
+
 const make = async (): Promise<SpareNamespace> => {
   const batch = startIpBatch(['unshare', '--net'])
   // The answer proves that unshare has made way for ip: before, the pid still stands for the host's namespace.
@@ -61,8 +64,8 @@ export const createSpareNamespaces = (size = 4) => {
         return await use(spare)
       } finally {
         spare.batch.end()
-        // Starting a process holds this thread up for a millisecond: not before the answer is on its way.
-        setTimeout(refill, 2).unref()
+        // Starting a process holds this thread up, and a processor: not while the same launch goes on.
+        setTimeout(refill, spares.length > 1 ? quietMs : 2).unref()
       }
     },
     /** Lets all spares go. */

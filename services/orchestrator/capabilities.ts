@@ -74,9 +74,10 @@ const normalized = (key: string, names: readonly string[]): string[] =>
 export const capabilitySet = (add: readonly string[], drop: readonly string[]): string[] => {
   const dropped = new Set(normalized('cap_drop', drop))
   const added = normalized('cap_add', add)
+  const all = drop.some((name) => /^(CAP_)?ALL$/i.test(name))
   const kept = [
     ...defaults.filter((name) => !dropped.has(name)),
-    ...added.filter((name) => !drop.includes(name)),
+    ...added.filter((name) => all || !dropped.has(name)),
   ]
   return known.filter((name) => kept.includes(name)).map((name) => `CAP_${name}`)
 }

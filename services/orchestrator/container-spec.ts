@@ -41,7 +41,9 @@ type Keyed = ContainerCreate['environment']
 const pairsOf = (value: Keyed): [string, string][] => {
   if (value === undefined) return []
   const entries: [string, unknown][] = Array.isArray(value)
-    ? value.map((line) => [line.slice(0, line.indexOf('=')), line.slice(line.indexOf('=') + 1)])
+    ? value
+        .filter((line) => line.includes('='))
+        .map((line) => [line.slice(0, line.indexOf('=')), line.slice(line.indexOf('=') + 1)])
     : Object.entries(value)
   return entries.filter(([, given]) => given !== null).map(([key, given]) => [key, String(given)])
 }

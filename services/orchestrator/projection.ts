@@ -4,7 +4,7 @@ import { Container } from '../../shared/contracts/container.ts'
 import type { Log } from '../../shared/log.ts'
 import { idOfEvent } from '../../shared/subjects.ts'
 import { Failure } from '../../shared/failure.ts'
-import { backoffMs } from '../../shared/retry.ts'
+import { backoffMs, retrying } from '../../shared/retry.ts'
 import { tellParked, viewContainer } from './parked.ts'
 
 /** Journal events that change nothing a list shows. */
@@ -57,17 +57,25 @@ export const createProjection = async ({ bus, node, log, signal }: ProjectionPar
     }
   }
 
+  const see = ({ key, operation, value }: { key: string; operation: string; value: Uint8Array }): void => {
+    const container =
+      operation === 'PUT' && value.length > 0
+        ? Container.safeParse(JSON.parse(new TextDecoder().decode(value))).data
+        : undefined
+    if (key === completeKey) return
+    if (container) known.set(key, container)
+    else known.delete(key)
+  }
+
   const watch = async (ready: () => void): Promise<void> => {
-    const updates = await bucket.watch({ initializedFn: ready })
-    signal.addEventListener('abort', () => updates.stop(), { once: true })
-    for await (const { key, operation, value } of updates) {
-      const container =
-        operation === 'PUT' && value.length > 0
-          ? Container.safeParse(JSON.parse(new TextDecoder().decode(value))).data
-          : undefined
-      if (key === completeKey) continue
-      if (container) known.set(key, container)
-      else known.delete(key)
+    let end: (() => void) | undefined
+    signal.addEventListener('abort', () => end?.(), { once: true })
+    // A watch comes back by itself, but only after it has missed heartbeats: up to ten seconds of an old list.
+    bus.onReconnect(() => end?.())
+    while (!signal.aborted) {
+      const updates = await retrying(() => bucket.watch({ initializedFn: ready }), { signal, log })
+      end = () => updates.stop()
+      for await (const update of updates) see(update)
     }
   }
 
@@ -88,7 +96,11 @@ export const createProjection = async ({ bus, node, log, signal }: ProjectionPar
   const rebuild = async (): Promise<number> => {
     for (const id of new Set([...known.keys(), ...(await bus.idsOf('container'))])) await projected(id)
     const mark = await bucket.get(completeKey)
-    if (mark?.operation !== 'PUT') await bucket.create(completeKey, '1')
+    // Of two that start at once one is the first to say it.
+    const said = (error: unknown): void => {
+      if (!(error instanceof Failure) || error.code !== 'stale') throw error
+    }
+    if (mark?.operation !== 'PUT') await bucket.create(completeKey, '1').catch(said)
     return known.size
   }
 

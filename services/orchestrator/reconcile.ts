@@ -3,16 +3,17 @@ import type { Bus } from '../../shared/bus.ts'
 import * as host from '../../shared/contracts/operations.ts'
 import { Failure } from '../../shared/failure.ts'
 import type { Log } from '../../shared/log.ts'
-import { shortHash } from '../../shared/names.ts'
 import { adopt } from './adopt.ts'
 import { readContainer } from './container-log.ts'
 import type { ContainerRuns } from './container-runs.ts'
 import { containerSpec } from './container-spec.ts'
 import { findLeaks, listObjects } from './leaks.ts'
 import { settleLives } from './life.ts'
+import { createNodeNews } from './node-news.ts'
 import type { Projection } from './projection.ts'
 import type { Reach } from './reach.ts'
 import { undoSteps } from './restore.ts'
+import { settleHost } from './shared-objects.ts'
 import { Lost } from './saga/ledger.ts'
 import type { Executor } from './saga/perform.ts'
 
@@ -42,22 +43,7 @@ const mostTakeovers = 32
  */
 export const createReconciler = (parts: ReconcilerParts) => {
   const { bus, executor, projection, reach, runs, node, log, signal, everyMs, staleMs } = parts
-  /** What was told already, so that a round does not tell it again; forgotten when it is no longer so. */
-  let told = new Set<string>()
-  let telling = new Set<string>()
-
-  const tell = async (type: string, about: string, data: Record<string, unknown>): Promise<void> => {
-    const messageId = `${node}:${type}:${about}:${shortHash(JSON.stringify(data), 12)}`
-    await bus.publishEvent({ kind: 'node', id: node, type, messageId, data })
-  }
-
-  const tellOnce = async (type: string, about: string, data: Record<string, unknown>): Promise<void> => {
-    const key = `${type}:${about}`
-    telling.add(key)
-    if (told.has(key)) return
-    log.error(data, type)
-    await tell(type, about, data)
-  }
+  const { tell, tellOnce, next } = createNodeNews({ bus, node, log })
 
   /** One part of a round; what fails for one container must not keep the others from their turn. */
   const attempt = async (part: () => Promise<void>): Promise<boolean> => {
@@ -98,27 +84,6 @@ export const createReconciler = (parts: ReconcilerParts) => {
       await attempt(() => settleLeak(id, objects))
   }
 
-  const repair = async (kind: string): Promise<void> => {
-    try {
-      // Storage mounts its file system again for whoever asks; a network made at start is not made again.
-      if (kind === 'mount') await reach.ask(node, host.imageList, {})
-      else await reach.ask(node, host.networkInfo, {})
-    } catch (error) {
-      if (!(error instanceof Failure)) throw error
-      // It was given back on purpose: the stack is going down.
-      if (error.code === 'unavailable') return
-      return tellOnce('node.degraded', kind, { node, object: kind, reason: error.message })
-    }
-    if (kind === 'mount') await tell('node.repaired', kind, { node, object: kind, time: Date.now() })
-    else await tellOnce('node.degraded', kind, { node, object: kind, reason: 'it is not there' })
-  }
-
-  /** What all containers of the node share. */
-  const settleHost = async (objects: readonly host.Leak[]): Promise<void> => {
-    const present = new Set(objects.map(({ kind }) => kind))
-    for (const kind of ['mount', 'bridge', 'nft-table']) if (!present.has(kind)) await repair(kind)
-  }
-
   const finish = async (id: string): Promise<void> => {
     const known = await readContainer(bus, id)
     const { saga, answered, unwoundBy, startedBy, changedAt } = known
@@ -144,15 +109,14 @@ export const createReconciler = (parts: ReconcilerParts) => {
 
   /** Answers whether the whole of it could be done. */
   const round = async (): Promise<boolean> => {
-    telling = new Set()
     await attempt(finishStale)
     const compared = await attempt(async () => {
       const objects = await listObjects(reach, node)
-      await attempt(() => settleHost(objects))
+      await attempt(() => settleHost({ reach, node, tell, tellOnce }, objects))
       await attempt(() => settleLives(parts, objects))
     })
     const settled = await attempt(settleLeaks)
-    told = telling
+    next()
     return compared && settled
   }
 

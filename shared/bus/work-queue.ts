@@ -1,3 +1,4 @@
+import { Failure } from '../failure.ts'
 import type { Command } from '../contracts/command.ts'
 import { encode } from '../wire.ts'
 import { consume } from './consume.ts'
@@ -32,7 +33,11 @@ export const workQueue = (connection: NatsConnection) => ({
       const { stream, seq, duplicate } = await unlessLost(connection, published)
       return { stream, sequence: seq, duplicate }
     } catch (error) {
-      throw failureOf(error, `cannot publish ${subject}`)
+      const failure = failureOf(error, `cannot publish ${subject}`)
+      if (failure.code !== 'timeout') throw failure
+      // A server that cannot write does not answer.
+      const reason = `${failure.message}: the bus has not stored it; its disk may be full`
+      throw new Failure('timeout', reason, { cause: error })
     }
   },
 

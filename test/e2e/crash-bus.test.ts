@@ -4,14 +4,14 @@ import { startSupervisor } from '../../services/cli/stack/up.ts'
 import { serviceNames } from '../../services/cli/stack/project.ts'
 import { subjects } from '../../shared/subjects.ts'
 import { accepted, initsOf } from '../helpers/fault-commands.ts'
-import { deleteAndProve, proveExactness, startFaultyStack } from '../helpers/fault-matrix.ts'
+import { deleteAndProve, faultyStackFor, proveExactness } from '../helpers/fault-matrix.ts'
 import { moreOrchestrators, natsServerOf, processesOf, signal } from '../helpers/fault-processes.ts'
 import { tracesBeside, tracesOf } from '../helpers/fault-traces.ts'
 import { eventually } from '../helpers/stack.ts'
 
 const patientMs = 120_000
 
-type Parts = Awaited<ReturnType<typeof startFaultyStack>>
+type Parts = Awaited<ReturnType<typeof faultyStackFor>>
 
 const killBus = async ({ stack }: Parts): Promise<void> => {
   for (const { pid } of await natsServerOf(stack.config)) signal(pid, 'SIGKILL')
@@ -31,9 +31,10 @@ const createMany = async ({ client }: Parts, count: number, during: () => Promis
 
 test.serial('the bus killed again and again amid creates and deletes: each is done once', async (t) => {
   t.timeout(300_000)
-  await using parts = await startFaultyStack()
+  const parts = await faultyStackFor(t)
   const { stack, client } = parts
-  await using _more = await moreOrchestrators(stack, 1)
+  const more = await moreOrchestrators(stack, 1)
+  t.teardown(() => more[Symbol.asyncDispose]())
   const commands: string[] = []
   for (let round = 0; round < 3; round++) {
     const made = await createMany(parts, 6, () => killBus(parts))
@@ -59,7 +60,7 @@ test.serial(
   'the bus away for 20 seconds: containers run on, and what was accepted is done when it is back',
   async (t) => {
     t.timeout(300_000)
-    await using parts = await startFaultyStack()
+    const parts = await faultyStackFor(t)
     const { stack, client } = parts
     const services = await Promise.all(serviceNames.map((name) => processesOf(stack.config, name)))
     const steady = await createMany(parts, 1, async () => {})
@@ -107,7 +108,7 @@ test.serial(
   'everything killed at once and brought up again: what was accepted converges, what ran still runs',
   async (t) => {
     t.timeout(300_000)
-    await using parts = await startFaultyStack()
+    const parts = await faultyStackFor(t)
     const { stack, client } = parts
     const { config } = stack
     const steady = await createMany(parts, 2, async () => {})

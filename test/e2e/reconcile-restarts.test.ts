@@ -13,7 +13,8 @@ import { eventually, startStack } from '../helpers/stack.ts'
 const environment = { DOLLY_RECONCILE_MS: '300', DOLLY_ACK_WAIT_MS: '500' }
 const sleeping = { command: ['sleep', '1000'] }
 
-const inodeOf = (pid: number | undefined): string => readFileSync(`/proc/${pid}/stat`, 'latin1').split(' ')[21] ?? ''
+const inodeOf = (pid: number | undefined): string =>
+  readFileSync(`/proc/${pid}/stat`, 'latin1').split(' ')[21] ?? ''
 
 test('the log is lost: running containers are adopted as they are, and nothing is destroyed', async (t) => {
   await using stack = await startStack(environment)
@@ -46,7 +47,14 @@ test('the log is lost: running containers are adopted as they are, and nothing i
     t.is(now.address ?? null, address ?? null)
   }
   t.is(inodeOf(bridged.pid), born, 'the same process')
-  t.deepEqual(all.map(({ id }) => tracesOf(config, id)).flat().toSorted(), traces.flat().toSorted(), 'nothing is destroyed')
+  t.deepEqual(
+    all
+      .map(({ id }) => tracesOf(config, id))
+      .flat()
+      .toSorted(),
+    traces.flat().toSorted(),
+    'nothing is destroyed',
+  )
   t.is((await client.get(ended.id)).status, 'stopped')
   t.is((await client.get(ended.id)).exitCode, 7)
   t.is((await client.exec(bridged.id, ['hostname'])).exitCode, 0)
@@ -112,7 +120,9 @@ test('the list is made anew when its bucket is missing at start', async (t) => {
   const gone = await before.create(sleeping)
   await before.remove(gone.id)
   const listed = async (client: typeof before) =>
-    (await ask(client.bus, verbs.containerList, { all: true })).containers.toSorted((a, b) => a.id.localeCompare(b.id))
+    (await ask(client.bus, verbs.containerList, { all: true })).containers.toSorted((a, b) =>
+      a.id.localeCompare(b.id),
+    )
   await eventually('three are listed', async () => (await listed(before)).length === 3)
   const expected = await listed(before)
   await before[Symbol.asyncDispose]()

@@ -34,7 +34,19 @@ const leaveBehind = async (id: string, address: string): Promise<void> => {
   writeFileSync(join(names.rootfs(id), 'file'), 'of a container')
   mkdirSync(join(freeCgroup, names.cgroup(id)))
   await run('ip', 'netns', 'add', names.netns(id))
-  await run('ip', 'link', 'add', names.veth(id), 'type', 'veth', 'peer', 'name', 'eth0', 'netns', names.netns(id))
+  await run(
+    'ip',
+    'link',
+    'add',
+    names.veth(id),
+    'type',
+    'veth',
+    'peer',
+    'name',
+    'eth0',
+    'netns',
+    names.netns(id),
+  )
   await run('ip', 'link', 'set', names.veth(id), 'alias', names.netns(id))
   symlinkSync(id, join(names.networkState, 'addresses', address))
   mkdirSync(names.bundle(id))
@@ -67,7 +79,11 @@ test('what belongs to an id that the log does not know is reported and kept unti
   t.deepEqual(tracesOf(stack.config, id), before, 'further rounds have not touched it')
   t.is(node.about('container.unexplained', id).length, 1, 'and told it once')
   const listed = (await client.leaks()).filter(({ container }) => container === id)
-  t.true(['subvolume', 'cgroup', 'netns', 'veth', 'address', 'bundle'].every((kind) => listed.some((leak) => leak.kind === kind)))
+  t.true(
+    ['subvolume', 'cgroup', 'netns', 'veth', 'address', 'bundle'].every((kind) =>
+      listed.some((leak) => leak.kind === kind),
+    ),
+  )
   t.true(listed.every(({ ownership }) => ownership === 'unknown'))
 
   const { removed } = await ask(stack.bus, verbs.nodeClean, { container: id })
@@ -108,7 +124,8 @@ test('a container whose bundle was lost is told as ended, and starts again by na
 test('an unmounted file system is mounted again, and told', async (t) => {
   const { id } = await containerFor(t, client)
   await run('umount', '--lazy', stack.config.names.cowfs)
-  const repaired = () => node.events.some(({ type, data }) => type === 'node.repaired' && data['object'] === 'mount')
+  const repaired = () =>
+    node.events.some(({ type, data }) => type === 'node.repaired' && data['object'] === 'mount')
   await eventually('the mount is repaired', repaired)
   t.is((await client.exec(id, ['true'])).exitCode, 0)
   const after = await containerFor(t, client)
@@ -174,14 +191,27 @@ test('the list is rebuilt from the log on an operator’s word', async (t) => {
   await eventually('it is not listed', async () => (await listed()).every((container) => container.id !== id))
   const { containers } = await ask(stack.bus, verbs.sagaRebuild, {})
   t.true(containers > 0)
-  await eventually('it is listed again', async () => (await listed()).some((container) => container.id === id))
+  await eventually('it is listed again', async () =>
+    (await listed()).some((container) => container.id === id),
+  )
 })
 
 test('a client may list sagas and no more', async (t) => {
   await t.notThrowsAsync(ask(client.bus, verbs.sagaList, {}))
-  for (const verb of [verbs.sagaShow, verbs.sagaRetry, verbs.sagaSkip, verbs.sagaAbort, verbs.sagaRebuild, verbs.nodeClean]) {
+  for (const verb of [
+    verbs.sagaShow,
+    verbs.sagaRetry,
+    verbs.sagaSkip,
+    verbs.sagaAbort,
+    verbs.sagaRebuild,
+    verbs.nodeClean,
+  ]) {
     const input = { container: 'x', step: 'storage' }
-    const error = await t.throwsAsync(client.bus.request(verb.subject, input, { timeoutMs: 300 }), undefined, verb.subject)
+    const error = await t.throwsAsync(
+      client.bus.request(verb.subject, input, { timeoutMs: 300 }),
+      undefined,
+      verb.subject,
+    )
     t.regex(String(error?.message), /permission|no answer in time/i, verb.subject)
   }
 })

@@ -84,7 +84,11 @@ test('stopped while its restart is waiting, it stays stopped', async (t) => {
 })
 
 test('one that ran for ten seconds is restarted after 100 ms again', async (t) => {
-  const command = ['sh', '-c', 'test -e /tmp/third && sleep 10.3; test -e /tmp/second && touch /tmp/third; touch /tmp/second; false']
+  const command = [
+    'sh',
+    '-c',
+    'test -e /tmp/third && sleep 10.3; test -e /tmp/second && touch /tmp/third; touch /tmp/second; false',
+  ]
   const { id } = await containerFor(t, client, { command, restart: 'always' })
   await eventually('it has ended a third time', () => exitsOf(id).length >= 3, 25_000)
   await eventually('it was restarted after that', () => restartsOf(id).length >= 3)

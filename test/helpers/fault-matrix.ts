@@ -28,6 +28,13 @@ export const startFaultyStack = async (env: Record<string, string> = {}) => {
   }
 }
 
+/** The same for one test: taken down when the test ends, and what that says does not hide what the test says. */
+export const faultyStackFor = async (t: ExecutionContext, env: Record<string, string> = {}) => {
+  const parts = await startFaultyStack(env)
+  t.teardown(() => parts[Symbol.asyncDispose]())
+  return parts
+}
+
 const parentOf = (pid: number): string =>
   /^PPid:\t(\d+)$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? ''
 

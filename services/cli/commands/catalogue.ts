@@ -40,7 +40,11 @@ export const catalogue: readonly CommandEntry[] = [
   { name: 'pause', description: 'freeze containers', load: () => import('./pause.ts') },
   { name: 'unpause', description: 'thaw paused containers', load: () => import('./unpause.ts') },
   { name: 'events', description: 'print the log of events', load: () => import('./events.ts') },
-  { name: 'saga', description: 'see to launches and deletions that are stuck', load: () => import('./saga.ts') },
+  {
+    name: 'saga',
+    description: 'see to launches and deletions that are stuck',
+    load: () => import('./saga.ts'),
+  },
   { name: 'image', description: 'import, list and remove images', load: () => import('./image.ts') },
   { name: 'images', description: 'list images', load: () => import('./images.ts') },
   { name: 'schema', description: 'print the JSON Schema of a message', load: () => import('./schema.ts') },

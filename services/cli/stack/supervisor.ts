@@ -12,6 +12,7 @@ import { endOrphans } from './orphans.ts'
 import { projectDirectory, serviceNames } from './project.ts'
 import { releaseHost } from './release-host.ts'
 import { boundLog } from './service-log.ts'
+import { watchStore } from './store-watch.ts'
 import { type StackInfo, lockStack, writeStackInfo } from './stack-files.ts'
 
 export type Progress = (line: string) => void
@@ -98,10 +99,12 @@ export const supervise = async (config: Config, options: SupervisorOptions) => {
   const running: KeptProgram[] = []
   let url = config.natsUrl ?? ''
   let ready = false
+  let watching: { stop: () => void } | undefined
 
   const stop = async (): Promise<void> => {
     ready = false
     clearInterval(bounding)
+    watching?.stop()
     // Reverse order of start, one after another, the bus last: services drain through it.
     while (running.length > 0) await running.pop()?.stop()
     await lock.release()
@@ -139,6 +142,7 @@ export const supervise = async (config: Config, options: SupervisorOptions) => {
         ...(natsServers ? { candidates: natsServers } : {}),
       })
       running.push(nats.server)
+      watching = watchStore(config, { server: nats.server, log })
       url = nats.url
       onProgress(`nats-server ${nats.version} answers at ${url}`)
     }

@@ -40,18 +40,27 @@ export const createLedger = (journal: Journal, owner: string, content: JournalCo
   // A look at the journal in the middle of an append would take in the record that the append still adds.
   const turns = createKeyedQueue()
 
+  let lost = false
+
+  const requireHeld = (): void => {
+    if (lost) throw new Lost(`run ${owner} has lost its saga`)
+  }
+
   /** Takes in the journal as it is now. Throws `Lost` when the saga has another owner than before. */
   const reread = async (): Promise<JournalContent> => {
     const held = state?.owner
     const latest = await journal.read()
-    state = foldJournal(latest)
+    const now = foldJournal(latest)
+    lost = held !== undefined && now?.owner !== held && now?.owner !== owner
+    // What follows would be expected where the other left off, and be taken for its own.
+    requireHeld()
+    state = now
     sequence = latest.sequence
-    if (held !== undefined && state?.owner !== held && state?.owner !== owner)
-      throw new Lost(`run ${owner} has lost its saga`)
     return latest
   }
 
   const append = async (partial: NewRecord): Promise<boolean> => {
+    requireHeld()
     const n = (state?.n ?? 0) + 1
     const record = { ...partial, n, owner }
     const messageId = `${n}:${owner}:${sequence}`

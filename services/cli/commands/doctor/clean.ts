@@ -6,6 +6,4 @@ const cleanedMs = 120_000
 
 /** Has a host remove every resource of a container that the log does not know as living; answers the steps undone. Throws `Failure`. */
 export const cleanHost = async (container: string): Promise<string[]> =>
-  (
-    await withSession(({ bus }) => ask(bus, verbs.nodeClean, { container }, { timeoutMs: cleanedMs }))
-  ).removed
+  (await withSession(({ bus }) => ask(bus, verbs.nodeClean, { container }, { timeoutMs: cleanedMs }))).removed

@@ -76,7 +76,9 @@ const leaksWithoutStack = async (config: Config): Promise<Leak[]> => {
 }
 
 /** Every object under the stack's names that no living container owns. Throws `Failure`. */
-export const findLeaks = async (config = loadConfig()): Promise<(Leak & { ownership?: string | undefined })[]> => {
+export const findLeaks = async (
+  config = loadConfig(),
+): Promise<(Leak & { ownership?: string | undefined })[]> => {
   if (config.natsUrl || (await readStackInfo(config))) {
     return withSession(
       async ({ bus }) => (await ask(bus, verbs.leaks, {}, { timeoutMs: 60_000 })).leaks,

@@ -1,0 +1,30 @@
+import * as host from '../../shared/contracts/operations.ts'
+import { Failure } from '../../shared/failure.ts'
+import type { NodeNews } from './node-news.ts'
+import type { Reach } from './reach.ts'
+
+interface HostParts extends Pick<NodeNews, 'tell' | 'tellOnce'> {
+  reach: Reach
+  node: string
+}
+
+const settle = async ({ reach, node, tell, tellOnce }: HostParts, kind: string): Promise<void> => {
+  try {
+    // Storage mounts its file system again for whoever asks; a network made at start is not made again.
+    if (kind === 'mount') await reach.ask(node, host.imageList, {})
+    else await reach.ask(node, host.networkInfo, {})
+  } catch (error) {
+    if (!(error instanceof Failure)) throw error
+    // It was given back on purpose: the stack is going down.
+    if (error.code === 'unavailable') return
+    return tellOnce('node.degraded', kind, { node, object: kind, reason: error.message })
+  }
+  if (kind === 'mount') await tell('node.repaired', kind, { node, object: kind, time: Date.now() })
+  else await tellOnce('node.degraded', kind, { node, object: kind, reason: 'it is not there' })
+}
+
+/** Repairs or tells what is missing of the objects that all containers of the node share. */
+export const settleHost = async (parts: HostParts, objects: readonly host.Leak[]): Promise<void> => {
+  const present = new Set(objects.map(({ kind }) => kind))
+  for (const kind of ['mount', 'bridge', 'nft-table']) if (!present.has(kind)) await settle(parts, kind)
+}

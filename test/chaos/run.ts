@@ -1,0 +1,111 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import { ask } from '../../services/cli/commands/bus/ask.ts'
+import type { Bus } from '../../shared/bus.ts'
+import { verbs } from '../../shared/contracts/verbs.ts'
+import { subjects } from '../../shared/subjects.ts'
+import { moreOrchestrators } from '../helpers/fault-processes.ts'
+import { type Stack, eventually, startStack } from '../helpers/stack.ts'
+import { runKiller } from './killer.ts'
+import { createRandom } from './random.ts'
+import { type LedgerOfUsers, createLedgerOfUsers, publishing, runUser } from './users.ts'
+import { type LogVerdict, compareWithHost, readVerdict } from './verdict.ts'
+
+export interface ChaosOptions {
+  durationMs: number
+  seed: number
+  users?: number
+  /** Ends the storm early. */
+  signal?: AbortSignal
+}
+
+/** The figures of a storm; everything from `missing` on must be nothing. */
+export interface ChaosReport {
+  seed: number
+  commands: number
+  execs: { done: number; refused: number }
+  kills: Record<string, number>
+  takeovers: number
+  compensations: number
+  reasons: Record<string, number>
+  missing: string[]
+  duplicates: string[]
+  stuck: string[]
+  leaks: string[]
+  /** Containers of which the log says that they run, and the kernel that they do not. */
+  absent: string[]
+}
+
+/** After the storm services start again, and what waits is redelivered and done. */
+const calmWithinMs = 180_000
+
+const settled = async (bus: Bus, ledger: LedgerOfUsers): Promise<LogVerdict> => {
+  let verdict: LogVerdict | undefined
+  await eventually(
+    'every accepted command has an outcome',
+    async () => {
+      verdict = await readVerdict(bus, ledger)
+      if (verdict.missing.length > 0) await delay(500)
+      return verdict.missing.length === 0
+    },
+    calmWithinMs,
+  ).catch((error: unknown) => {
+    // Told as missing by the report, with everything else there is to tell.
+    if (!verdict) throw error
+  })
+  if (!verdict) throw new Error('nothing was read of the log')
+  return verdict
+}
+
+const leaksOf = async (bus: Bus): Promise<string[]> =>
+  (await ask(bus, verbs.leaks, {}, { timeoutMs: 60_000 })).leaks.map(({ kind, name }) => `${kind} ${name}`)
+
+const storm = async (stack: Stack, ledger: LedgerOfUsers, { durationMs, seed, users = 4, signal }: ChaosOptions) => {
+  const random = createRandom(seed)
+  const over = AbortSignal.any([AbortSignal.timeout(durationMs), ...(signal ? [signal] : [])])
+  const { config } = stack
+  const userRuns = Array.from({ length: users }, (_, index) => {
+    const firstSeconds = 1_000_000 + (process.pid % 1000) * 1_000_000 + index * 100_000
+    return runUser({ config, random: random.fork(), ledger, firstSeconds, signal: over })
+  })
+  const kills = runKiller({ config, random: random.fork(), signal: over })
+  await Promise.all(userRuns)
+  return kills
+}
+
+/**
+ * A stack under a storm of users and kills, then calm; answers what came of it. What the log and the host
+ * say is compared twice: as the storm left it, and after everything was deleted.
+ */
+export const runChaos = async (options: ChaosOptions): Promise<ChaosReport> => {
+  await using stack = await startStack({ DOLLY_ACK_WAIT_MS: '2000' })
+  await using _second = await moreOrchestrators(stack, 1)
+  const { bus, config } = stack
+  const ledger = createLedgerOfUsers()
+
+  const kills = await storm(stack, ledger, options)
+  const first = await settled(bus, ledger)
+  const left = await compareWithHost(config, first, ledger)
+  const publish = publishing(bus, ledger)
+  for (const id of first.living) await publish(subjects.delete, { id, force: true })
+  const verdict = await settled(bus, ledger)
+  const after = await compareWithHost(config, verdict, ledger)
+
+  return {
+    seed: options.seed,
+    commands: ledger.accepted.length,
+    execs: ledger.execs,
+    kills,
+    takeovers: verdict.takeovers,
+    compensations: verdict.compensations,
+    reasons: verdict.reasons,
+    missing: verdict.missing,
+    duplicates: [...verdict.duplicates, ...left.twice],
+    stuck: verdict.stuck,
+    leaks: [...left.unexplained, ...after.unexplained, ...verdict.living, ...(await leaksOf(bus))],
+    absent: left.absent,
+  }
+}
+
+/** Whether nothing was lost, doubled or left behind. */
+export const isClean = ({ missing, duplicates, stuck, leaks, absent }: ChaosReport): boolean =>
+  [missing, duplicates, stuck, leaks, absent].every((found) => found.length === 0)
