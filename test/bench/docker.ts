@@ -1,12 +1,11 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtemp, rm, rmdir } from 'node:fs/promises'
+import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
-import { readCgroupMounts } from '../../services/namespace/cgroup-mounts.ts'
-import { absentIsSuccess } from '../../shared/failure.ts'
 import { run } from '../../shared/recorder.ts'
 import { eventually } from '../helpers/stack.ts'
+import { removeCgroups } from './cgroup-leftovers.ts'
 import { peerProgram, timed, versionOf } from './commands.ts'
 import { CannotRun, type Launcher, limits } from './launcher.ts'
 import { privateNamespaces } from './private-namespaces.ts'
@@ -31,8 +30,7 @@ const startDaemon = async (dockerd: string, enter: readonly string[]) => {
   const stop = async () => {
     daemon.kill('SIGTERM')
     await ended
-    for (const { mountPoint } of readCgroupMounts())
-      await absentIsSuccess(() => rmdir(join(mountPoint, parent)))
+    await removeCgroups(parent)
     await rm(directory, { recursive: true, force: true, maxRetries: 20, retryDelay: 50 })
   }
   try {

@@ -23,7 +23,7 @@ import { tableOf } from './table.ts'
 const kind = process.argv.includes('--quick') ? 'quick' : 'full'
 const { rounds, warmups, containers } = {
   full: { rounds: 100, warmups: 10, containers: 500 },
-  quick: { rounds: 15, warmups: 3, containers: 60 },
+  quick: { rounds: 10, warmups: 2, containers: 40 },
 }[kind]
 /** So that one launcher's clean-up does not run into the next one's time. */
 const pauseMs = 30

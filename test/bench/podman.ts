@@ -2,6 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { run } from '../../shared/recorder.ts'
+import { removeCgroups } from './cgroup-leftovers.ts'
 import { peerProgram, timed, versionOf } from './commands.ts'
 import { CannotRun, type Launcher, limits } from './launcher.ts'
 import { privateNamespaces } from './private-namespaces.ts'
@@ -11,6 +12,8 @@ export const podman = async (imageTar: string): Promise<Launcher> => {
   const program = await peerProgram('podman', ['podman', 'netavark'])
   await using stack = new AsyncDisposableStack()
   const network = stack.use(await privateNamespaces({ network: true }))
+  // Empty unless the host's own containers use it; then it stays.
+  stack.defer(() => removeCgroups('libpod_parent'))
   const directory = await mkdtemp(join(tmpdir(), 'dolly-bench-podman-'))
   stack.defer(() => rm(directory, { recursive: true, force: true }))
   const [file = program, ...inside] = network.enter

@@ -56,9 +56,12 @@ test('what a container that is gone has left is removed, and told', async (t) =>
   const { id } = await client.create({ command: ['true'] })
   await client.remove(id)
   await leaveBehind(id, '10.255.255.1')
-  const cleaned = await node.until('container.cleaned', id)
-  t.is((cleaned.data['objects'] as string[]).length >= 6, true, JSON.stringify(cleaned.data))
+  await node.until('container.cleaned', id)
   await eventually('nothing is left', () => tracesOf(stack.config, id).length === 0)
+  const kinds = node
+    .about('container.cleaned', id)
+    .flatMap(({ data }) => (data['objects'] as string[]).map((object) => object.split(' ')[0]))
+  for (const kind of ['subvolume', 'cgroup', 'netns', 'bundle']) t.true(kinds.includes(kind), kind)
   t.is(node.about('container.unexplained', id).length, 0)
 })
 
@@ -121,7 +124,8 @@ test('a container whose bundle was lost is told as ended, and starts again by na
   t.not((await client.get(id)).pid, pid)
 })
 
-test('an unmounted file system is mounted again, and told', async (t) => {
+// Alone: whoever makes a container meanwhile has it mounted, too.
+test.serial('an unmounted file system is mounted again, and told', async (t) => {
   const { id } = await containerFor(t, client)
   await run('umount', '--lazy', stack.config.names.cowfs)
   const repaired = () =>

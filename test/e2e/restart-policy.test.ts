@@ -56,7 +56,8 @@ test('a user’s start counts the failures anew', async (t) => {
   await eventually('it has failed twice', () => exitsOf(id).length === 2)
   await ask(client.bus, verbs.containerStart, { container: id })
   await eventually('it was restarted once more', () => exitsOf(id).length === 4)
-  t.is((await client.get(id)).restarts, 1)
+  await eventually('and counted as the first', async () => (await client.get(id)).restarts === 1)
+  t.is(restartsOf(id).length, 3)
 })
 
 test('unless-stopped: back after a crash, not after a user’s stop', async (t) => {

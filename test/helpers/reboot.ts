@@ -32,9 +32,10 @@ const cgroupsOf = ({ names }: Config): string[] =>
     .toReversed()
 
 /** Every process of the stack's containers and their monitors. */
-export const containerProcesses = (config: Config): number[] => [
+export const containerProcesses = (config: Config, where = ''): number[] => [
   ...new Set(
     cgroupsOf(config)
+      .filter((directory) => directory.includes(where))
       .flatMap((directory) => readFileSync(join(directory, 'cgroup.procs'), 'utf8').split('\n'))
       .filter(Boolean)
       .map(Number),
@@ -44,8 +45,11 @@ export const containerProcesses = (config: Config): number[] => [
 /** Takes from the kernel all that a reboot takes: processes, cgroups, namespaces, links, tables, mounts, loops. */
 const loseKernel = async (config: Config): Promise<void> => {
   const { names } = config
-  for (const pid of containerProcesses(config)) signal(pid, 'SIGKILL')
-  await eventually('every process has ended', () => containerProcesses(config).length === 0)
+  // Monitors first: none must live to write down how its container ended.
+  for (const where of [names.monitorCgroup, '']) {
+    for (const pid of containerProcesses(config, where)) signal(pid, 'SIGKILL')
+    await eventually('they have ended', () => containerProcesses(config, where).length === 0)
+  }
   for (const directory of cgroupsOf(config)) {
     const removed = () => {
       try {

@@ -1,6 +1,10 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import test from 'ava'
 import { bundlePaths } from '../../services/namespace/bundle.ts'
 import { capabilityMask } from '../../services/namespace/capability-set.ts'
+import { takesNewborn } from '../../services/namespace/cgroup-state.ts'
 import { commandOf } from '../../services/namespace/command.ts'
 import { planOf } from '../../services/namespace/container.ts'
 import { tmpfsMount } from '../../services/namespace/file-systems.ts'
@@ -44,6 +48,40 @@ test('cgroups are opened before the pivot, joined after the mounts and before th
     order.map(at).toSorted((a, b) => a - b),
   )
   t.false(order.map(at).includes(-1))
+})
+
+test('init is born into its v2 cgroup, and moves itself by a single thread into those of v1', (t) => {
+  const tree = { root: '/', options: [], source: 'cgroup', superOptions: [] }
+  const mounts = [
+    { ...tree, mountPoint: '/c/cpu', fsType: 'cgroup' },
+    { ...tree, mountPoint: '/c/unified', fsType: 'cgroup2' },
+  ]
+  const spec = namespace.input.parse(
+    containerInput('/r', 'x', { cgroupDirectories: ['/c/cpu/x', '/c/unified/x'] }),
+  )
+  const calls = containerPlan(planOf(spec), bundlePaths('/b/x'), mounts).map((call) => call.join(' '))
+  t.true(calls.includes('open 1 write /c/cpu/x/tasks'))
+  t.true(calls.includes('open 2 directory /c/unified/x'))
+  t.true(calls.includes('clone pid mount uts ipc into=2'))
+  t.deepEqual(
+    calls.filter((call) => call.startsWith('write')),
+    ['write 1 0'],
+  )
+})
+
+test('a v2 cgroup with a tight quota, or full of processes, is joined late', async (t) => {
+  const directory = await mkdtemp(join(tmpdir(), 'dolly-cgroup-'))
+  t.teardown(() => rm(directory, { recursive: true }))
+  const write = (file: string, text: string) => writeFile(join(directory, file), text)
+  t.true(takesNewborn(directory), 'no controller limits it')
+  await write('cpu.max', '1000 100000\n')
+  t.false(takesNewborn(directory))
+  await write('cpu.max', 'max 100000\n')
+  await write('pids.max', '2\n')
+  await write('pids.current', '1\n')
+  t.true(takesNewborn(directory))
+  await write('pids.current', '2\n')
+  t.false(takesNewborn(directory))
 })
 
 test('the network namespace is joined, the host’s, or as the plan says', (t) => {
