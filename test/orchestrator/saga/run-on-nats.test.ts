@@ -1,6 +1,6 @@
 import test from 'ava'
 import { createLog } from '../../../shared/log.ts'
-import { containerJournal } from '../../../services/orchestrator/container-log.ts'
+import { containerJournal } from '../../../services/orchestrator/container-journal.ts'
 import { containerSpec } from '../../../services/orchestrator/container-spec.ts'
 import { foldJournal } from '../../../services/orchestrator/saga/ledger.ts'
 import { startNatsServer } from '../../helpers/stack.ts'

@@ -1,0 +1,73 @@
+import type { Bus } from '../../shared/bus.ts'
+import { ContainerSpec } from '../../shared/contracts/container-spec.ts'
+import type { SagaRecord } from '../../shared/contracts/journal.ts'
+import type { Log } from '../../shared/log.ts'
+import { retrying } from '../../shared/retry.ts'
+import { readContainer } from './container-log.ts'
+import { describeContainer } from './container-state.ts'
+import type { Journal, JournalContent } from './saga/journal.ts'
+import { foldJournal } from './saga/ledger.ts'
+
+interface JournalParts {
+  bus: Bus
+  id: string
+  commandId: string | undefined
+  /** The journal as it was last read. */
+  content: JournalContent
+  log: Log
+  signal: AbortSignal
+}
+
+const typeOf = (record: SagaRecord, spec: ContainerSpec | undefined): string => {
+  if (record.kind !== 'ended') return `saga.${record.kind}`
+  const types = {
+    completed: spec?.start === false ? 'container.created' : 'container.running',
+    compensated: 'container.failed',
+    undone: 'container.deleted',
+    stuck: 'container.stuck',
+    aborted: 'container.failed',
+  }
+  return types[record.outcome]
+}
+
+/** What an outcome says beside the record, for those who do not fold journals. */
+const summary = (record: SagaRecord, before: JournalContent): Record<string, unknown> => {
+  if (record.kind !== 'ended') return {}
+  const entries = [...before.entries, { sequence: 0, messageId: '', record }]
+  const saga = foldJournal({ entries, sequence: 0 })
+  if (!saga) return {}
+  const { id, name, node, image, status, pid, startedAt, address, error, leaked } = describeContainer(
+    saga,
+    [],
+    '',
+  )
+  const cause =
+    record.outcome === 'undone' || !error ? {} : { step: error.step, code: error.code, reason: error.reason }
+  return { id, name, node, image, status, pid, startedAt, address, ...cause, leaked }
+}
+
+/** A container's event subject as the journal of its saga; outcomes carry the command that asked for them. */
+export const containerJournal = ({ bus, id, commandId, content, log, signal }: JournalParts): Journal => {
+  let known = content
+  return {
+    read: async () =>
+      (known = await retrying(async () => (await readContainer(bus, id)).content, { signal, log })),
+    append: async (record, { expectedSequence, messageId }) => {
+      const begun = [...known.entries.map((entry) => entry.record), record].findLast(
+        ({ kind }) => kind === 'started',
+      )
+      const spec = begun?.kind === 'started' ? ContainerSpec.safeParse(begun.input).data : undefined
+      const event = {
+        kind: 'container',
+        id,
+        type: typeOf(record, spec),
+        messageId: `${id}:${messageId}`,
+        commandId,
+        data: { ...summary(record, known), record },
+      }
+      const { sequence } = await retrying(() => bus.append(event, expectedSequence), { signal, log })
+      known = { entries: [...known.entries, { sequence, messageId, record }], sequence }
+      return sequence
+    },
+  }
+}
