@@ -2,7 +2,7 @@
 with_tools := PATH="$(CURDIR)/node_modules/.bin:$$PATH"
 native := services/namespace/native
 
-.PHONY: help setup demo test bench bench-quick check up down
+.PHONY: help setup demo test bench bench-quick chaos check up down
 
 help: ## say what there is
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1	\2/p' Makefile | expand -t 14
@@ -21,6 +21,9 @@ bench: setup ## Dolly beside Docker, Podman, crun and runc, written to test/benc
 
 bench-quick: setup ## the same with fewer rounds, under a minute (root)
 	@$(with_tools) node test/bench/main.ts --quick
+
+chaos: setup ## kill whatever there is at random for MINUTES=5, and count what is lost (root)
+	@$(with_tools) node test/chaos/main.ts
 
 check: setup ## format, lint, types, compiler warnings
 	@$(with_tools) oxfmt --check .

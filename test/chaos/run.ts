@@ -61,7 +61,11 @@ const leaksOf = async (bus: Bus): Promise<string[]> =>
 
 const storm = async (stack: Stack, ledger: LedgerOfUsers, { durationMs, seed, users = 4, signal }: ChaosOptions) => {
   const random = createRandom(seed)
-  const over = AbortSignal.any([AbortSignal.timeout(durationMs), ...(signal ? [signal] : [])])
+  const ending = new AbortController()
+  const end = () => ending.abort()
+  setTimeout(end, durationMs)
+  signal?.addEventListener('abort', end, { once: true })
+  const over = ending.signal
   const { config } = stack
   const userRuns = Array.from({ length: users }, (_, index) => {
     const firstSeconds = 1_000_000 + (process.pid % 1000) * 1_000_000 + index * 100_000
@@ -84,11 +88,11 @@ export const runChaos = async (options: ChaosOptions): Promise<ChaosReport> => {
 
   const kills = await storm(stack, ledger, options)
   const first = await settled(bus, ledger)
-  const left = await compareWithHost(config, first, ledger)
+  const left = compareWithHost(config, first, ledger)
   const publish = publishing(bus, ledger)
   for (const id of first.living) await publish(subjects.delete, { id, force: true })
   const verdict = await settled(bus, ledger)
-  const after = await compareWithHost(config, verdict, ledger)
+  const after = compareWithHost(config, verdict, ledger)
 
   return {
     seed: options.seed,

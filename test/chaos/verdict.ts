@@ -2,7 +2,7 @@ import type { Bus } from '../../shared/bus.ts'
 import type { Config } from '../../shared/config.ts'
 import { type CloudEvent, outcomeTypes } from '../../shared/contracts/event.ts'
 import { foldContainer } from '../../services/orchestrator/container-log.ts'
-import { initsOf } from '../helpers/fault-commands.ts'
+import { sleepers } from '../helpers/fault-commands.ts'
 import { tracesBeside } from '../helpers/fault-traces.ts'
 import type { LedgerOfUsers } from './users.ts'
 
@@ -59,14 +59,13 @@ export const readVerdict = async (bus: Bus, ledger: LedgerOfUsers): Promise<LogV
 }
 
 /** What the kernel has that the log does not explain, and the other way about. */
-export const compareWithHost = async (
+export const compareWithHost = (
   config: Config,
   { living }: LogVerdict,
   { seconds }: LedgerOfUsers,
-): Promise<{ unexplained: string[]; twice: string[]; absent: string[] }> => {
-  const counts = await Promise.all(
-    [...seconds].map(async ([id, time]) => ({ id, count: (await initsOf(time)).length })),
-  )
+): { unexplained: string[]; twice: string[]; absent: string[] } => {
+  const running = sleepers()
+  const counts = [...seconds].map(([id, time]) => ({ id, count: running.get(time)?.length ?? 0 }))
   return {
     unexplained: [
       ...tracesBeside(config, living),

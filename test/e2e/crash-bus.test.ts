@@ -3,7 +3,7 @@ import { ulid } from 'ulid'
 import { startSupervisor } from '../../services/cli/stack/up.ts'
 import { serviceNames } from '../../services/cli/stack/project.ts'
 import { subjects } from '../../shared/subjects.ts'
-import { accepted, initsOf } from '../helpers/fault-commands.ts'
+import { accepted, sleeping } from '../helpers/fault-commands.ts'
 import { deleteAndProve, faultyStackFor, proveExactness } from '../helpers/fault-matrix.ts'
 import { moreOrchestrators, natsServerOf, processesOf, signal } from '../helpers/fault-processes.ts'
 import { tracesBeside, tracesOf } from '../helpers/fault-traces.ts'
@@ -42,7 +42,7 @@ test.serial('the bus killed again and again amid creates and deletes: each is do
       const outcome = await client.outcome(commandId, patientMs)
       t.is(outcome.type, 'container.running', JSON.stringify(outcome))
       const { id, seconds } = made.containers[index]!
-      await eventually(`${id} has one process`, async () => (await initsOf(seconds)).length === 1)
+      await eventually(`${id} has one process`, () => sleeping(seconds) === 1)
     }
     const deletes = made.containers.map(({ id }) => accepted(client, subjects.delete, { id, force: true }))
     await killBus(parts)
@@ -77,7 +77,7 @@ test.serial(
       const until = Date.now() + 20_000
       await eventually('20 seconds have passed', () => Date.now() > until, 30_000)
       t.is(
-        (await initsOf(steady.containers[0]?.seconds ?? '')).length,
+        sleeping(steady.containers[0]?.seconds ?? ''),
         1,
         'a container does not need the bus',
       )
@@ -86,7 +86,7 @@ test.serial(
     for (const commandId of made.commands)
       t.is((await client.outcome(commandId, patientMs)).type, 'container.running')
     for (const { seconds } of made.containers)
-      await eventually('it has one process', async () => (await initsOf(seconds)).length === 1)
+      await eventually('it has one process', () => sleeping(seconds) === 1)
     t.is(
       (await client.exited(ending.id, patientMs)).data['exitCode'],
       0,
@@ -125,7 +125,7 @@ test.serial(
         const services = await Promise.all(serviceNames.map((name) => processesOf(config, name)))
         for (const { pid } of [...(await natsServerOf(config)), ...services.flat()]) signal(pid, 'SIGKILL')
         for (const { seconds } of living)
-          t.is((await initsOf(seconds)).length, 1, 'a container outlives every service')
+          t.is(sleeping(seconds), 1, 'a container outlives every service')
         const again = await startSupervisor(config, { bound: true })
         supervisor = again.info.supervisor
         letGo.push(again.letGo)
@@ -136,7 +136,7 @@ test.serial(
       living.push(...made.containers)
     }
     for (const { seconds } of living)
-      await eventually('it has one process', async () => (await initsOf(seconds)).length === 1)
+      await eventually('it has one process', () => sleeping(seconds) === 1)
     for (const { id } of living) commands.push(await deleteAndProve(t, parts, id))
     await proveExactness(t, parts, commands)
     t.deepEqual(tracesBeside(config, []), [])

@@ -11,7 +11,7 @@ import { moreOrchestrators } from '../helpers/fault-processes.ts'
 
 const sagas = { bridge: createContainer, lab: createLabContainer }
 const points = ['before-act', 'after-act', 'after-reply', 'before-undo', 'after-undo'] as const
-/** The acknowledgement wait, and as much again for a machine that does other things besides. */
+/** The acknowledgement wait, and as much again and more for a machine that does other things besides. */
 const takeoverLimitMs = 4000
 
 let parts: Awaited<ReturnType<typeof startFaultyStack>>
@@ -19,7 +19,7 @@ let more: Awaited<ReturnType<typeof moreOrchestrators>>
 const commands: string[] = []
 
 test.before(async () => {
-  parts = await startFaultyStack()
+  parts = await startFaultyStack({ DOLLY_ACK_WAIT_MS: '1000' })
   more = await moreOrchestrators(parts.stack, 2)
 })
 test.after.always(async () => {

@@ -1,5 +1,6 @@
+import { readFileSync, readdirSync } from 'node:fs'
 import { ulid } from 'ulid'
-import { type ProcessIdentity, findProcesses } from '../../services/cli/stack/process-table.ts'
+import { errnoOf } from '../../shared/failure.ts'
 import { retrying } from '../../shared/retry.ts'
 import type { ContainerClient } from './container-client.ts'
 
@@ -13,8 +14,22 @@ export const accepted = (client: ContainerClient, subject: string, body: object)
   })
 }
 
-/** Processes that run `sleep SECONDS`, in whichever container. */
-export const initsOf = (seconds: string): Promise<ProcessIdentity[]> =>
-  findProcesses(
-    ([program, argument, ...rest]) => program === 'sleep' && argument === seconds && rest.length < 2,
-  )
+const commandLine = (pid: string): string[] => {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0')
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT' || errnoOf(error) === 'ESRCH') return [] // it has ended meanwhile
+    throw error
+  }
+}
+
+/** The pids of every process that runs `sleep SECONDS`, in whichever container, by its seconds. */
+export const sleepers = (): Map<string, string[]> => {
+  const pids = readdirSync('/proc').filter((name) => /^\d+$/.test(name))
+  const found = pids.map((pid) => ({ pid, line: commandLine(pid) })).filter(({ line }) => line[0] === 'sleep')
+  const bySeconds = Map.groupBy(found, ({ line }) => line[1] ?? '')
+  return new Map([...bySeconds].map(([seconds, own]) => [seconds, own.map(({ pid }) => pid)]))
+}
+
+/** How many processes run `sleep SECONDS`. */
+export const sleeping = (seconds: string): number => sleepers().get(seconds)?.length ?? 0
