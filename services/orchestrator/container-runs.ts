@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import type { Bus } from '../../shared/bus.ts'
 import { Failure } from '../../shared/failure.ts'
 import type { Log } from '../../shared/log.ts'
+import { retrying } from '../../shared/retry.ts'
 import { containerJournal } from './container-journal.ts'
 import type { ContainerLog } from './container-log.ts'
 import { sagas } from './create-container.ts'
@@ -27,6 +28,29 @@ export const isGone = (saga: SagaState | undefined): boolean =>
   saga === undefined ||
   (saga.phase === 'ended' && ['compensated', 'undone', 'aborted'].includes(saga.outcome ?? ''))
 
+/** A command that is refused because of what the container's log said up to a sequence. */
+export class Refusal extends Error {
+  override readonly name = 'Refusal'
+  readonly failure: Failure
+  readonly sequence: number
+
+  constructor(failure: Failure, sequence: number) {
+    super(failure.message, { cause: failure })
+    this.failure = failure
+    this.sequence = sequence
+  }
+}
+
+/** Runs what decides on a command by its container's log; a failure that says no becomes a `Refusal`. */
+export const deciding = async <T>({ content }: ContainerLog, decide: () => Promise<T>): Promise<T> => {
+  try {
+    return await decide()
+  } catch (error) {
+    if (!(error instanceof Failure) || error.retryable) throw error
+    throw new Refusal(error, content.sequence)
+  }
+}
+
 /** The sagas that this process drives, and the outcomes it tells. */
 export const createContainerRuns = ({ bus, executor, log, signal }: RunsParts) => {
   const runs = new Map<string, Run>()
@@ -36,24 +60,33 @@ export const createContainerRuns = ({ bus, executor, log, signal }: RunsParts) =
     type: string,
     commandId: string,
     data: Record<string, unknown>,
-  ): Promise<void> => {
-    await bus.publishEvent({
-      kind: 'container',
-      id,
-      type,
-      messageId: `${commandId}:outcome`,
-      commandId,
-      data,
-    })
+    expectedSequence?: number,
+  ): Promise<boolean> => {
+    const messageId = `${commandId}:outcome`
+    const event = { kind: 'container', id, type, messageId, commandId, data }
+    try {
+      await retrying(() => bus.append(event, expectedSequence), { signal, log })
+      return true
+    } catch (error) {
+      // Another orchestrator was delivered the command too, and has gone on while this one stood still.
+      if (error instanceof Failure && error.code === 'stale') return false
+      throw error
+    }
   }
 
   return {
+    /** Tells a command's outcome; answers false when the log is no longer as it was at the expected sequence. */
     outcome,
     /** The outcome of a command that was refused; a log that cannot be read parks its container as stuck. */
-    reject: (id: string, commandId: string, { code, message, details }: Failure): Promise<void> => {
+    reject: (
+      id: string,
+      commandId: string,
+      { code, message, details }: Failure,
+      expectedSequence?: number,
+    ): Promise<boolean> => {
       const { transcript: _, ...rest } = details
       const type = 'sequence' in details ? 'container.stuck' : 'container.rejected'
-      return outcome(id, type, commandId, { id, code, reason: message, ...rest })
+      return outcome(id, type, commandId, { id, code, reason: message, ...rest }, expectedSequence)
     },
     /** A run of the container's saga. Throws `Failure` (`unavailable`) when its version is not known here. */
     open: (
@@ -90,8 +123,8 @@ export const createContainerRuns = ({ bus, executor, log, signal }: RunsParts) =
 export type ContainerRuns = ReturnType<typeof createContainerRuns>
 
 /**
- * Carries out one command; answers false when someone else must finish first. Throws `Failure` when the
- * command is refused.
+ * Carries out one command; answers false when someone else must finish first. Throws `Failure` or `Refusal`
+ * when the command is refused.
  */
 export type Act = (
   command: { sequence: number },

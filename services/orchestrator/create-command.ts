@@ -5,7 +5,7 @@ import { ContainerSpec } from '../../shared/contracts/container-spec.ts'
 import { Failure } from '../../shared/failure.ts'
 import { parseInput } from '../../shared/wire.ts'
 import { type ContainerLog, readContainer } from './container-log.ts'
-import { type Act, type ContainerRuns, isGone } from './container-runs.ts'
+import { type Act, type ContainerRuns, deciding, isGone } from './container-runs.ts'
 import { containerSpec } from './container-spec.ts'
 import { createContainer, createLabContainer } from './create-container.ts'
 
@@ -49,7 +49,7 @@ export const createCommand = ({ bus, runs, node, idOfName, faultInjection }: Cre
   const repeat = async (
     spec: ContainerSpec,
     commandId: string,
-    { container }: ContainerLog,
+    { container, content }: ContainerLog,
   ): Promise<boolean> => {
     if (!container) throw new Error(`container ${spec.id} has a saga but no state`)
     if (!sameSpec(spec, container.spec)) {
@@ -61,8 +61,7 @@ export const createCommand = ({ bus, runs, node, idOfName, faultInjection }: Cre
     const type =
       status === 'stuck' ? 'container.stuck' : spec.start ? 'container.running' : 'container.created'
     const data = { id, name, node: host, image, status, pid, startedAt, address, existing: true }
-    await runs.outcome(id, type, commandId, data)
-    return true
+    return runs.outcome(id, type, commandId, data, content.sequence)
   }
 
   return async (_, body, id, commandId) => {
@@ -76,8 +75,9 @@ export const createCommand = ({ bus, runs, node, idOfName, faultInjection }: Cre
     }
     const known = await readContainer(bus, id)
     if (known.answered.has(commandId)) return true
-    if (isGone(known.saga)) return begin(spec, commandId, known)
-    if (known.startedBy !== commandId || known.saga?.phase === 'ended') return repeat(spec, commandId, known)
+    if (isGone(known.saga)) return deciding(known, () => begin(spec, commandId, known))
+    if (known.startedBy !== commandId || known.saga?.phase === 'ended')
+      return deciding(known, () => repeat(spec, commandId, known))
     const run = runs.open(id, commandId, known)
     if (!(await run.resume())) return false
     await runs.drive(id, run)

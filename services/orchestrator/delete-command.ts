@@ -3,8 +3,8 @@ import { ContainerCreate, ContainerDelete } from '../../shared/contracts/contain
 import { Failure } from '../../shared/failure.ts'
 import { subjects } from '../../shared/subjects.ts'
 import { parseInput, parseJson } from '../../shared/wire.ts'
-import { readContainer } from './container-log.ts'
-import { type Act, type ContainerRuns, isGone } from './container-runs.ts'
+import { type ContainerLog, readContainer } from './container-log.ts'
+import { type Act, type ContainerRuns, deciding, isGone } from './container-runs.ts'
 
 /** Carries out `container.delete`: the reverse of the container's journal, or the cancellation of its launch. */
 export const deleteCommand = ({ bus, runs }: { bus: Bus; runs: ContainerRuns }): Act => {
@@ -20,21 +20,35 @@ export const deleteCommand = ({ bus, runs }: { bus: Bus; runs: ContainerRuns }):
   const isComing = async (sequence: number, id: string): Promise<boolean> =>
     (await bus.pendingCommands(subjects.create, sequence)).some(asksFor(id))
 
+  const isHere = ({ saga, container }: ContainerLog): boolean =>
+    saga !== undefined && container !== undefined && !isGone(saga)
+
+  /** Nothing is there: because this very command has cancelled it, because it is still to come, or at all. */
+  const settleAbsent = async (
+    { sequence, id, commandId }: { sequence: number; id: string; commandId: string },
+    { cancelledBy, container, content }: ContainerLog,
+  ): Promise<boolean> => {
+    if (cancelledBy === commandId) {
+      const data = { id, name: container?.name, cancelled: true }
+      return runs.outcome(id, 'container.deleted', commandId, data, content.sequence)
+    }
+    if (await isComing(sequence, id)) return false
+    // It may have come, and its command gone, between the look at the log and that at the queue.
+    if (isHere(await readContainer(bus, id))) return false
+    throw new Failure('not_found', `no such container: ${id}`)
+  }
+
   return async ({ sequence }, body, id, commandId) => {
     const { force } = parseInput(ContainerDelete, body)
     const known = await readContainer(bus, id)
     const { saga, container } = known
     if (known.answered.has(commandId)) return true
-    if (saga === undefined || container === undefined || isGone(saga)) {
-      if (known.cancelledBy === commandId) {
-        await runs.outcome(id, 'container.deleted', commandId, { id, name: container?.name, cancelled: true })
-        return true
-      }
-      if (await isComing(sequence, id)) return false
-      throw new Failure('not_found', `no such container: ${id}`)
-    }
+    if (saga === undefined || container === undefined || isGone(saga))
+      return deciding(known, () => settleAbsent({ sequence, id, commandId }, known))
     if (!force && container.status === 'running') {
-      throw new Failure('conflict', `container ${id} is running: stop it first, or delete it with force`)
+      return deciding(known, () => {
+        throw new Failure('conflict', `container ${id} is running: stop it first, or delete it with force`)
+      })
     }
     const run = runs.open(id, commandId, known)
     if (saga.phase === 'forward') {

@@ -5,7 +5,7 @@ import type { Log } from '../../shared/log.ts'
 import { subjects } from '../../shared/subjects.ts'
 import { parseJson } from '../../shared/wire.ts'
 import { idOfCommand } from './command-id.ts'
-import type { Act, ContainerRuns } from './container-runs.ts'
+import { type Act, type ContainerRuns, Refusal } from './container-runs.ts'
 import { Lost } from './saga/ledger.ts'
 
 /** A command that ended neither well nor badly this often is refused: something about it ends orchestrators. */
@@ -41,6 +41,11 @@ export const createDeliveries = ({ runs, acts, log, ackWaitMs, signal, idOfName 
   const settle = async (error: unknown, id: string, commandId: string, command: Command): Promise<void> => {
     if (error instanceof Lost || signal.aborted)
       return command.release(signal.aborted ? 0 : waitMs(command.deliveries))
+    if (error instanceof Refusal) {
+      if (!(await runs.reject(id, commandId, error.failure, error.sequence))) return command.release(0)
+      log.info({ container: id, code: error.failure.code, reason: error.message }, 'command rejected')
+      return command.reject(error.failure.code)
+    }
     if (!(error instanceof Failure)) throw error
     if (error.retryable && command.deliveries < maxDeliveries) {
       log.warn({ container: id, reason: error.message }, 'command put back')

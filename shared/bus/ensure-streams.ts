@@ -10,9 +10,16 @@ export const ensureStreams = async (connection: NatsConnection, config: Config):
     const existing = await manager.streams.info(stream.name).catch(() => undefined) // absent, or the add says why not
     await (existing ? manager.streams.update(stream.name, stream) : manager.streams.add(stream))
   }
-  for (const consumer of consumers as unknown as ConsumerConfig[])
-    await manager.consumers.add('COMMANDS', consumer)
+  // What is there keeps its place in the stream and takes the limits of now.
+  const ensureConsumer = async (stream: string, consumer: ConsumerConfig): Promise<void> => {
+    const name = consumer.durable_name ?? ''
+    const existing = await manager.consumers.info(stream, name).catch(() => undefined) // absent, or the add says why not
+    await (existing
+      ? manager.consumers.update(stream, name, consumer)
+      : manager.consumers.add(stream, consumer))
+  }
+  for (const consumer of consumers as unknown as ConsumerConfig[]) await ensureConsumer('COMMANDS', consumer)
   for (const consumer of [projector, restarts] as unknown as ConsumerConfig[])
-    await manager.consumers.add('EVENTS', consumer)
+    await ensureConsumer('EVENTS', consumer)
   for (const bucket of buckets) await connection.jetstream().views.kv(bucket, { history: 1 })
 }

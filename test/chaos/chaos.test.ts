@@ -10,5 +10,8 @@ test('twenty seconds of kills: every accepted command has one outcome and the lo
   t.true(report.commands > 20)
   t.true(Object.keys(report.kills).length > 2)
   const { missing, duplicates, stuck, leaks, absent } = report
-  t.deepEqual({ missing, duplicates, stuck, leaks, absent }, { missing: [], duplicates: [], stuck: [], leaks: [], absent: [] })
+  t.deepEqual(
+    { missing, duplicates, stuck, leaks, absent },
+    { missing: [], duplicates: [], stuck: [], leaks: [], absent: [] },
+  )
 })

@@ -59,7 +59,11 @@ const settled = async (bus: Bus, ledger: LedgerOfUsers): Promise<LogVerdict> => 
 const leaksOf = async (bus: Bus): Promise<string[]> =>
   (await ask(bus, verbs.leaks, {}, { timeoutMs: 60_000 })).leaks.map(({ kind, name }) => `${kind} ${name}`)
 
-const storm = async (stack: Stack, ledger: LedgerOfUsers, { durationMs, seed, users = 4, signal }: ChaosOptions) => {
+const storm = async (
+  stack: Stack,
+  ledger: LedgerOfUsers,
+  { durationMs, seed, users = 4, signal }: ChaosOptions,
+) => {
   const random = createRandom(seed)
   const ending = new AbortController()
   const end = () => ending.abort()

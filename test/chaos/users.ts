@@ -82,7 +82,12 @@ export const runUser = async ({ config, random, ledger, firstSeconds, signal }: 
   const exec = async (container: string | undefined): Promise<void> => {
     if (container === undefined) return
     try {
-      const { execId } = await ask(bus, verbs.containerExec, { container, args: ['true'] }, { timeoutMs: 5000 })
+      const { execId } = await ask(
+        bus,
+        verbs.containerExec,
+        { container, args: ['true'] },
+        { timeoutMs: 5000 },
+      )
       await ask(bus, verbs.containerExecStart, { container, execId }, { timeoutMs: 5000 })
       const waited = { container, execId, timeoutMs: 5000 }
       await ask(bus, verbs.containerExecWait, waited, { timeoutMs: 10_000 })

@@ -53,7 +53,9 @@ export const readVerdict = async (bus: Bus, ledger: LedgerOfUsers): Promise<LogV
     const { container } = foldContainer(stored)
     if (container && !['deleted', 'failed'].includes(container.status)) verdict.living.push(id)
   }
-  verdict.missing = ledger.accepted.filter(({ commandId }) => !outcomes.has(commandId)).map(({ commandId }) => commandId)
+  verdict.missing = ledger.accepted
+    .filter(({ commandId }) => !outcomes.has(commandId))
+    .map(({ commandId }) => commandId)
   verdict.duplicates = [...outcomes].filter(([, count]) => count > 1).map(([commandId]) => commandId)
   return verdict
 }
@@ -69,7 +71,9 @@ export const compareWithHost = (
   return {
     unexplained: [
       ...tracesBeside(config, living),
-      ...counts.filter(({ id, count }) => count > 0 && !living.includes(id)).map(({ id }) => `process of ${id}`),
+      ...counts
+        .filter(({ id, count }) => count > 0 && !living.includes(id))
+        .map(({ id }) => `process of ${id}`),
     ],
     twice: counts.filter(({ count }) => count > 1).map(({ id }) => id),
     absent: counts.filter(({ id, count }) => count === 0 && living.includes(id)).map(({ id }) => id),

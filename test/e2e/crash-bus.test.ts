@@ -76,11 +76,7 @@ test.serial(
       await killBus(parts)
       const until = Date.now() + 20_000
       await eventually('20 seconds have passed', () => Date.now() > until, 30_000)
-      t.is(
-        sleeping(steady.containers[0]?.seconds ?? ''),
-        1,
-        'a container does not need the bus',
-      )
+      t.is(sleeping(steady.containers[0]?.seconds ?? ''), 1, 'a container does not need the bus')
       signal(stack.info.supervisor, 'SIGCONT')
     })
     for (const commandId of made.commands)
@@ -124,8 +120,7 @@ test.serial(
         signal(supervisor, 'SIGKILL')
         const services = await Promise.all(serviceNames.map((name) => processesOf(config, name)))
         for (const { pid } of [...(await natsServerOf(config)), ...services.flat()]) signal(pid, 'SIGKILL')
-        for (const { seconds } of living)
-          t.is(sleeping(seconds), 1, 'a container outlives every service')
+        for (const { seconds } of living) t.is(sleeping(seconds), 1, 'a container outlives every service')
         const again = await startSupervisor(config, { bound: true })
         supervisor = again.info.supervisor
         letGo.push(again.letGo)
@@ -135,8 +130,7 @@ test.serial(
       commands.push(...made.commands)
       living.push(...made.containers)
     }
-    for (const { seconds } of living)
-      await eventually('it has one process', () => sleeping(seconds) === 1)
+    for (const { seconds } of living) await eventually('it has one process', () => sleeping(seconds) === 1)
     for (const { id } of living) commands.push(await deleteAndProve(t, parts, id))
     await proveExactness(t, parts, commands)
     t.deepEqual(tracesBeside(config, []), [])

@@ -95,7 +95,11 @@ export const createLedger = (journal: Journal, owner: string, content: JournalCo
       return state
     },
     /** Appends, or takes in what came first; answers whether the record is in the journal. Throws `Lost`. */
-    append: (partial: NewRecord): Promise<boolean> => turns.run('journal', () => append(partial)),
+    append: (partial: NewRecord): Promise<boolean> => {
+      const seen = sequence
+      // What was taken in while this waited for its turn came first: it was decided without knowing of it.
+      return turns.run('journal', async () => seen === sequence && append(partial))
+    },
     /** Takes in what others have appended. Throws `Lost`. */
     refresh: (): Promise<void> => turns.run('journal', async () => void (await reread())),
   }
