@@ -42,7 +42,8 @@ export const createDeliveries = ({ runs, acts, log, ackWaitMs, signal, idOfName 
     if (error instanceof Lost || signal.aborted)
       return command.release(signal.aborted ? 0 : waitMs(command.deliveries))
     if (error instanceof Refusal) {
-      if (!(await runs.reject(id, commandId, error.failure, error.sequence))) return command.release(0)
+      if (!(await runs.reject(id, commandId, error.failure, error.sequence)))
+        return command.release(waitMs(command.deliveries))
       log.info({ container: id, code: error.failure.code, reason: error.message }, 'command rejected')
       return command.reject(error.failure.code)
     }

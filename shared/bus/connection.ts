@@ -43,6 +43,8 @@ export const openConnection = async (
     reconnectTimeWait: 200,
     waitOnFirstConnect: patient,
     ignoreClusterUpdates: true,
+    // While our server is down another may take its port and refuse us: ours will be back.
+    ignoreAuthErrorAbort: true,
   }).catch((error: unknown) => {
     throw failureOf(error, `cannot reach the bus at ${url}`)
   })

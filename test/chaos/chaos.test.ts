@@ -9,9 +9,17 @@ test('twenty seconds of kills: every accepted command has one outcome and the lo
   t.log(JSON.stringify(report))
   t.true(report.commands > 20)
   t.true(Object.keys(report.kills).length > 2)
-  const { missing, duplicates, stuck, leaks, absent } = report
+  const { missing, duplicates, stuck, leaks, disobeyed, absent } = report
+  const nothing: string[] = []
   t.deepEqual(
-    { missing, duplicates, stuck, leaks, absent },
-    { missing: [], duplicates: [], stuck: [], leaks: [], absent: [] },
+    { missing, duplicates, stuck, leaks, disobeyed, absent },
+    {
+      missing: nothing,
+      duplicates: nothing,
+      stuck: nothing,
+      leaks: nothing,
+      disobeyed: nothing,
+      absent: nothing,
+    },
   )
 })

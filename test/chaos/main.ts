@@ -1,3 +1,4 @@
+import { inspect } from 'node:util'
 import { type ChaosReport, isClean, runChaos } from './run.ts'
 
 const minutes = Number(process.env['MINUTES'] ?? 5)
@@ -23,10 +24,20 @@ const linesOf = (report: ChaosReport): string[] => [
   `duplicates     ${listed(report.duplicates)}`,
   `stuck          ${listed(report.stuck)}`,
   `leaks          ${listed(report.leaks)}`,
+  `not deleted    ${listed(report.disobeyed)}`,
   `lost           ${listed(report.absent)}`,
 ]
 
 process.stderr.write(`chaos for ${minutes} minutes, seed ${seed} (MINUTES=… SEED=… choose others)\n`)
-const report = await runChaos({ durationMs: minutes * 60_000, seed, signal: interrupted.signal })
-process.stdout.write(`${linesOf(report).join('\n')}\n`)
-if (!isClean(report)) process.exitCode = 1
+/** What failed and what the clean-up said besides: the one hides the other when it is thrown as it is. */
+const reasonsOf = (error: unknown): unknown[] =>
+  error instanceof SuppressedError ? [...reasonsOf(error.suppressed), ...reasonsOf(error.error)] : [error]
+
+try {
+  const report = await runChaos({ durationMs: minutes * 60_000, seed, signal: interrupted.signal })
+  process.stdout.write(`${linesOf(report).join('\n')}\n`)
+  if (!isClean(report)) process.exitCode = 1
+} catch (error) {
+  for (const reason of reasonsOf(error)) process.stderr.write(`${inspect(reason)}\n`)
+  process.exitCode = 1
+}

@@ -31,6 +31,8 @@ export interface ChaosReport {
   duplicates: string[]
   stuck: string[]
   leaks: string[]
+  /** Containers that live although their delete was accepted and has had its outcome. */
+  disobeyed: string[]
   /** Containers of which the log says that they run, and the kernel that they do not. */
   absent: string[]
 }
@@ -67,7 +69,7 @@ const storm = async (
   const random = createRandom(seed)
   const ending = new AbortController()
   const end = () => ending.abort()
-  setTimeout(end, durationMs)
+  const timer = setTimeout(end, durationMs)
   signal?.addEventListener('abort', end, { once: true })
   const over = ending.signal
   const { config } = stack
@@ -77,6 +79,7 @@ const storm = async (
   })
   const kills = runKiller({ config, random: random.fork(), signal: over })
   await Promise.all(userRuns)
+  clearTimeout(timer)
   return kills
 }
 
@@ -110,10 +113,11 @@ export const runChaos = async (options: ChaosOptions): Promise<ChaosReport> => {
     duplicates: [...verdict.duplicates, ...left.twice],
     stuck: verdict.stuck,
     leaks: [...left.unexplained, ...after.unexplained, ...verdict.living, ...(await leaksOf(bus))],
+    disobeyed: first.living.filter((id) => ledger.unwanted.has(id)),
     absent: left.absent,
   }
 }
 
 /** Whether nothing was lost, doubled or left behind. */
-export const isClean = ({ missing, duplicates, stuck, leaks, absent }: ChaosReport): boolean =>
-  [missing, duplicates, stuck, leaks, absent].every((found) => found.length === 0)
+export const isClean = ({ missing, duplicates, stuck, leaks, disobeyed, absent }: ChaosReport): boolean =>
+  [missing, duplicates, stuck, leaks, disobeyed, absent].every((found) => found.length === 0)

@@ -27,6 +27,8 @@ export const createLedgerOfUsers = () => ({
   unacknowledged: [] as Accepted[],
   /** Seconds that each container's init sleeps, by id: no other process of the machine sleeps as long. */
   seconds: new Map<string, string>(),
+  /** Containers that must be gone at the end: their delete was accepted after their one create. */
+  unwanted: new Set<string>(),
   execs: { done: 0, refused: 0 },
 })
 
@@ -62,6 +64,7 @@ export const runUser = async ({ config, random, ledger, firstSeconds, signal }: 
   const bus = await connectBus(config, { role: 'client', log: createLog({}, 'silent'), patient: false })
   const publish = publishing(bus, ledger)
   let own: string[] = []
+  const twice = new Set<string>()
   let seconds = firstSeconds
 
   const create = async (): Promise<void> => {
@@ -70,13 +73,17 @@ export const runUser = async ({ config, random, ledger, firstSeconds, signal }: 
     own.push(body.id)
     await publish(subjects.create, body)
     // The same again, as a user does who has not heard of the first: the one container is the answer to both.
-    if (random.chance(0.1)) await publish(subjects.create, body)
+    if (random.chance(0.1)) {
+      twice.add(body.id)
+      await publish(subjects.create, body)
+    }
     if (random.chance(0.15)) await remove(body.id)
   }
   const remove = async (id: string | undefined): Promise<void> => {
     if (id === undefined) return
     own = own.filter((other) => other !== id)
     await publish(subjects.delete, { id, force: true })
+    if (!twice.has(id)) ledger.unwanted.add(id)
     if (random.chance(0.1)) await publish(subjects.delete, { id, force: true })
   }
   const exec = async (container: string | undefined): Promise<void> => {
@@ -103,11 +110,11 @@ export const runUser = async ({ config, random, ledger, firstSeconds, signal }: 
     while (!signal.aborted) {
       const act = random.weighted([
         [own.length < mostContainers ? 5 : 0, create],
-        [own.length > 0 ? 4 : 0, () => remove(random.pick(own))],
+        [own.length > 0 ? 4 : 0, () => remove(random.chance(0.7) ? own[0] : random.pick(own))],
         [own.length > 0 ? 2 : 0, () => exec(random.pick(own))],
       ])
       await act()
-      await delay(random.between(0, 200))
+      await delay(random.between(0, 600))
     }
   } finally {
     await bus.close()

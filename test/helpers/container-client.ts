@@ -9,6 +9,7 @@ import type { Config } from '../../shared/config.ts'
 import { type CloudEvent, outcomeTypes } from '../../shared/contracts/event.ts'
 import { verbs } from '../../shared/contracts/verbs.ts'
 import { createLog } from '../../shared/log.ts'
+import { retrying } from '../../shared/retry.ts'
 import { subjects } from '../../shared/subjects.ts'
 import { eventually } from './stack.ts'
 
@@ -109,7 +110,11 @@ export const containerClient = async (config: Config) => {
     remove: async (id: string) =>
       succeeded('container.deleted', await command(subjects.delete, { id, force: true })),
     get: (container: string) => ask(bus, verbs.containerGet, { container }),
-    leaks: async () => (await ask(bus, verbs.leaks, {}, { timeoutMs: 30_000 })).leaks,
+    /** Patiently: what a test kills may answer only when it is back. */
+    leaks: async () => {
+      const signal = AbortSignal.timeout(60_000)
+      return (await retrying(() => ask(bus, verbs.leaks, {}, { timeoutMs: 10_000 }), { signal })).leaks
+    },
     eventsOf: (id: string, type?: string): CloudEvent[] =>
       tape.events.filter((event) => event.subject === id && (type === undefined || event.type === type)),
     exited: (id: string, timeoutMs?: number): Promise<CloudEvent> =>

@@ -5,9 +5,11 @@ import { type Bus, connectBus } from '../../shared/bus.ts'
 import type { Config } from '../../shared/config.ts'
 import { verbs } from '../../shared/contracts/verbs.ts'
 import { createLog } from '../../shared/log.ts'
+import { retrying } from '../../shared/retry.ts'
 import { subjects } from '../../shared/subjects.ts'
 import { down } from '../../services/cli/stack/down.ts'
 import { environmentOf } from '../../services/cli/stack/stack-environment.ts'
+import { runningSupervisor } from '../../services/cli/stack/stack-files.ts'
 import { startNatsServer as start } from '../../services/cli/stack/start-nats-server.ts'
 import { startSupervisor } from '../../services/cli/stack/up.ts'
 import { temporaryConfig } from './host.ts'
@@ -61,15 +63,29 @@ export const startNatsServer = async (env: Record<string, string> = {}) => {
 }
 
 const listed = async (bus: Bus) => {
-  const body = await bus.request(verbs.containerList.subject, { all: true })
+  const body = await bus.request(verbs.containerList.subject, { all: true }, { timeoutMs: 5000 })
   return verbs.containerList.output.parse(body).containers
 }
 
-/** Deletes every container of the stack and waits until none is listed. */
-const deleteContainers = async (bus: Bus): Promise<void> => {
-  for (const { id } of await listed(bus))
-    await bus.publishCommand(subjects.delete, { id, force: true }, { messageId: ulid() })
-  await eventually('no container is left', async () => (await listed(bus)).length === 0, emptyWithinMs)
+/**
+ * Deletes every container of the stack and waits until none is listed. On a connection of its own: a test
+ * may have taken the stack down and up, on another port; and patiently: it may just have killed a service.
+ */
+const deleteContainers = async (config: Config): Promise<void> => {
+  if (!(await runningSupervisor(config))) return
+  const bus = await connectBus(config, { role: 'operator', log })
+  const signal = AbortSignal.timeout(emptyWithinMs)
+  const patiently = <T>(act: () => Promise<T>) => retrying(act, { signal })
+  try {
+    for (const { id } of await patiently(() => listed(bus))) {
+      const messageId = ulid()
+      await patiently(() => bus.publishCommand(subjects.delete, { id, force: true }, { messageId }))
+    }
+    const isEmpty = async () => (await patiently(() => listed(bus))).length === 0
+    await eventually('no container is left', isEmpty, emptyWithinMs)
+  } finally {
+    await bus.close()
+  }
 }
 
 const isMounted = async ({ names }: Config) =>
@@ -107,8 +123,8 @@ export const startStack = async (env: Record<string, string> = {}) => {
     logOf: (service: string) => readFile(`${config.names.logs}/${service}.log`, 'utf8'),
     [Symbol.asyncDispose]: async () => {
       await everyPart([
-        () => deleteContainers(bus),
         () => bus.close(),
+        () => deleteContainers(config),
         () => down(config),
         async () => started.letGo(),
         removeRoot,
