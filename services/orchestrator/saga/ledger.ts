@@ -72,6 +72,9 @@ export const createLedger = (journal: Journal, owner: string, content: JournalCo
       if (!(error instanceof Failure) || error.code !== 'stale') throw error
       const { entries } = await reread()
       if (!entries.some((entry) => entry.messageId === messageId)) return false
+      // The acknowledgement was lost, and whoever the command went to meanwhile has taken the saga over.
+      lost = partial.kind !== 'cancelled' && state?.owner !== owner
+      requireHeld()
     }
     if (partial.kind !== 'progressed' || phase !== state?.phase) fence = sequence
     if (partial.kind === 'resumed') fresh = false
