@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readFile, readdir, readlink } from 'node:fs/promises'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { Failure, errnoOf } from '../../../../shared/failure.ts'
 
@@ -26,17 +26,27 @@ const socketInodes = async (pid: number): Promise<string[]> => {
   }
 }
 
-const isConnected = async (pid: number): Promise<boolean> => {
+/** How many connected sockets the process has; one that waits to be accepted has no inode yet. */
+const connections = async (pid: number): Promise<number> => {
   const inodes = await socketInodes(pid)
-  if (inodes.length === 0) return false
+  if (inodes.length === 0) return 0
   const lines = (await readFile('/proc/net/unix', 'utf8')).split('\n').map((line) => line.split(/\s+/))
-  return lines.some(([, , , , , state, inode = '']) => state === connectedState && inodes.includes(inode))
+  return lines.filter(([, , , , , state, inode = '']) => state === connectedState && inodes.includes(inode))
+    .length
 }
 
-/** Resolves when the attacher is connected or has ended: a process started before would write to nobody. */
-const connected = async (child: ChildProcess): Promise<void> => {
+/** The monitor that listens on the socket, as its bundle names it. */
+const monitorOf = async (socket: string): Promise<number | undefined> => {
+  const written = await readFile(join(dirname(socket), 'monitor.pid'), 'utf8').catch(() => '') // not there: not known
+  return /^\d+$/.test(written.trim()) ? Number(written) : undefined
+}
+
+/** Resolves when the monitor has accepted the attacher, or it has ended: a process started before would write to nobody. */
+const connected = async (child: ChildProcess, monitor: number | undefined, before: number): Promise<void> => {
+  const holds = async (pid: number | undefined, least: number) =>
+    pid === undefined || (await connections(pid)) >= least
   for (const giveUp = Date.now() + connectMs; child.exitCode === null;) {
-    if (child.pid !== undefined && (await isConnected(child.pid))) return
+    if ((await holds(child.pid, 1)) && (await holds(monitor, before + 1))) return
     if (Date.now() > giveUp)
       throw new Failure('timeout', 'cannot attach: the monitor does not accept the connection')
     await delay(1)
@@ -49,8 +59,10 @@ const connected = async (child: ChildProcess): Promise<void> => {
  */
 export const spawnAttacher = async (socket: string, input: AttacherInput): Promise<ChildProcess> => {
   const stdin = input === 'inherit' ? 'inherit' : 'pipe'
+  const monitor = await monitorOf(socket)
+  const before = monitor === undefined ? 0 : await connections(monitor)
   const child = spawn(program, ['attach', socket], { stdio: [stdin, 'pipe', 'pipe'], detached: true })
   await once(child, 'spawn')
-  await connected(child)
+  await connected(child, monitor, before)
   return child
 }
