@@ -21,12 +21,19 @@ const monitors = ({ names }: NamespaceHost): Leak[] =>
     return [{ kind: 'monitor', name: `process ${pid}`, container: containerOf(names.bundles, bundle) }]
   })
 
+/** The container of a file of exits, also of one that a monitor was killed in writing: `<id>.XXXXXX`; no id has a dot. */
+export const ownerOf = (file: string): string => file.split('.', 1)[0] ?? file
+
 /** Every bundle, exit file and monitor of the stack. */
 export const inventory = (host: NamespaceHost): Leak[] => {
   const { bundles, exits } = host.names
   return [
     ...readdirSync(bundles).map((id) => ({ kind: 'bundle', name: join(bundles, id), container: id })),
-    ...readdirSync(exits).map((id) => ({ kind: 'exit file', name: join(exits, id), container: id })),
+    ...readdirSync(exits).map((file) => ({
+      kind: 'exit file',
+      name: join(exits, file),
+      container: ownerOf(file),
+    })),
     ...monitors(host),
   ]
 }

@@ -1,4 +1,5 @@
 import { existsSync, readdirSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
 import { type BundlePaths, bundlePaths, readIfThere, readSpec, removeBundle } from './bundle.ts'
 import { Failure } from '../../shared/failure.ts'
 import type { Recorder } from '../../shared/recorder.ts'
@@ -6,6 +7,7 @@ import { waitFor } from './bounded-wait.ts'
 import { killGroup, thaw } from './cgroup-state.ts'
 import { exitOf } from './exit-status.ts'
 import type { NamespaceHost } from './host.ts'
+import { ownerOf } from './inventory.ts'
 import { endLaunchers, launchersOf, monitorOf } from './monitor.ts'
 import { type Init, isAlive, readInit, signalProcess } from './process-identity.ts'
 
@@ -53,7 +55,9 @@ export const removeContainer = async (
     for (const bundle of [...execBundles(paths), paths]) await endLaunchersOf(bundle)
     await record.call(`rm -r ${paths.directory}`, () => removeBundle(paths))
   }
-  rmSync(host.exitFile(id), { force: true })
+  for (const file of readdirSync(host.names.exits)) {
+    if (ownerOf(file) === id) rmSync(join(host.names.exits, file), { force: true })
+  }
 }
 
 /** Ends every process of the container and keeps its bundle and log; answers when the exit is known. */

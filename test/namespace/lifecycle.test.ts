@@ -180,3 +180,18 @@ memoryTest('a container that the kernel killed for memory says so, and sees its 
   t.is(host.output('x').split('\n')[0], String(8 << 20))
   await waitFor(() => readFileSync(join(group, 'cgroup.procs'), 'utf8') === '' || undefined, 5000)
 })
+
+test('what a monitor was killed in writing belongs to its container and goes with it', async (t) => {
+  await using host = await namespaceHost()
+  await host.make('x', shell('sleep 1000'))
+  const torn = join(host.config.names.exits, 'x.AB12CD')
+  const other = join(host.config.names.exits, 'xy.AB12CD')
+  for (const file of [torn, other]) writeFileSync(file, '1')
+  const { objects: listed } = await host.request(objects.namespace, {})
+  t.deepEqual(
+    listed.filter(({ kind }) => kind === 'exit file').map(({ container }) => container),
+    ['x', 'xy'],
+  )
+  await host.send('undo', { id: 'x', cgroupDirectories: [] })
+  t.deepEqual(readdirSync(host.config.names.exits), ['xy.AB12CD'], 'a longer id is another container')
+})
