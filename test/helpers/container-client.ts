@@ -1,8 +1,7 @@
-import { once } from 'node:events'
 import type { ExecutionContext } from 'ava'
 import { ulid } from 'ulid'
+import { attachedOutput } from '../../services/cli/commands/attach/attached-output.ts'
 import { spawnAttacher } from '../../services/cli/commands/attach/attacher.ts'
-import { frames } from '../../services/cli/commands/attach/stdcopy.ts'
 import { ask } from '../../services/cli/commands/bus/ask.ts'
 import { type Bus, connectBus } from '../../shared/bus.ts'
 import type { Config } from '../../shared/config.ts'
@@ -133,15 +132,12 @@ export const containerClient = async (config: Config) => {
     /** Runs a command in a running container; answers what it wrote and how it ended. */
     exec: async (container: string, args: string[]) => {
       const { execId, attachSocket } = await ask(bus, verbs.containerExec, { container, args })
-      const attacher = await spawnAttacher(attachSocket, 'held')
-      const ended = once(attacher, 'exit')
+      const written = attachedOutput(await spawnAttacher(attachSocket, 'held'))
       await ask(bus, verbs.containerExecStart, { container, execId })
-      const written: Buffer[] = []
-      if (attacher.stdout) for await (const { data } of frames(attacher.stdout)) written.push(data)
-      await ended
+      const output = await written
       const waited = { container, execId, timeoutMs: 20_000 }
       const { exitCode } = await ask(bus, verbs.containerExecWait, waited, { timeoutMs: 30_000 })
-      return { exitCode, output: Buffer.concat(written).toString() }
+      return { exitCode, output }
     },
     [Symbol.asyncDispose]: async () => {
       await tape.end()
