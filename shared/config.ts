@@ -63,6 +63,12 @@ export const loadConfig = (env: NodeJS.ProcessEnv = process.env) => {
       'invalid_message',
       `cannot use DOLLY_COWFS_SIZE "${env['DOLLY_COWFS_SIZE']}": give a size as "10G"`,
     )
+  const eventsMaxBytes = quantity(env['DOLLY_EVENTS_MAX_BYTES'] || '4G')
+  if (eventsMaxBytes === undefined)
+    throw new Failure(
+      'invalid_message',
+      `cannot use DOLLY_EVENTS_MAX_BYTES "${env['DOLLY_EVENTS_MAX_BYTES']}": give a size as "4G"`,
+    )
   const tag = stackTag(root, node)
   return {
     root,
@@ -71,6 +77,8 @@ export const loadConfig = (env: NodeJS.ProcessEnv = process.env) => {
     names: names({ root, tag }),
     /** Bytes of the sparse file that holds the copy-on-write file system. */
     cowfsSizeBytes: size,
+    /** Bytes that the event log may take; the oldest events are dropped beyond. */
+    eventsMaxBytes,
     /** An existing btrfs directory to use instead of a loop file. */
     cowfsDirectory: optional(env['DOLLY_COWFS']),
     subnet: optional(env['DOLLY_SUBNET']),

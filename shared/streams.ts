@@ -3,7 +3,7 @@ import { durableCommands, subjects } from './subjects.ts'
 const seconds = 1e9
 
 /** The two streams and their consumers, as the JetStream API takes them; durations in nanoseconds. */
-export const streams = ({ ackWaitMs }: { ackWaitMs: number }) => ({
+export const streams = ({ ackWaitMs, eventsMaxBytes }: { ackWaitMs: number; eventsMaxBytes: number }) => ({
   commands: {
     name: 'COMMANDS',
     subjects: [...durableCommands],
@@ -24,8 +24,8 @@ export const streams = ({ ackWaitMs }: { ackWaitMs: number }) => ({
     retention: 'limits',
     storage: 'file',
     discard: 'old',
-    max_bytes: 4 * 2 ** 30,
-    max_msgs_per_subject: 10_000,
+    max_bytes: eventsMaxBytes,
+    max_msgs_per_subject: 2000,
     duplicate_window: 120 * seconds,
     allow_direct: true,
   },

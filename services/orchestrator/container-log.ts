@@ -11,6 +11,8 @@ import type { SagaState } from './saga/state.ts'
 
 /** Everything the log says of one container. */
 export interface ContainerLog {
+  /** Its records, those before a checkpoint as that holds them. */
+  events: readonly StoredEvent[]
   content: JournalContent
   saga: SagaState | undefined
   /** Message ids of the commands that have had their outcome. */
@@ -59,6 +61,7 @@ export const foldContainer = (all: readonly StoredEvent[]): ContainerLog => {
   const started = eventAt(begun)
   const own = events.filter(({ sequence }) => sequence >= begun)
   return {
+    events: all,
     content,
     saga,
     answered: new Set(outcomes.map(({ event }) => event?.commandid ?? '')),

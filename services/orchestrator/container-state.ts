@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { Checkpoint, ContainerLife, checkpointType } from '../../shared/contracts/checkpoint.ts'
 import type { Container, ContainerStatus } from '../../shared/contracts/container.ts'
 import { ContainerSpec } from '../../shared/contracts/container-spec.ts'
 import type { StoredEvent } from '../../shared/contracts/event.ts'
@@ -50,9 +51,21 @@ const initOf = (saga: SagaState) => {
 /** A process that ran this long has not failed at once: its restarts are counted anew. */
 const steadyMs = 10_000
 
+/** Goes on from where a checkpoint says that the container's life stood. */
+const takeUp = (container: Container, data: unknown, exited: Set<string>): void => {
+  const { life } = Checkpoint.parse(data)
+  if (!life) return
+  for (const key of ContainerLife.omit({ exited: true }).keyof().exclude(['status']).options)
+    delete container[key]
+  const { exited: ended, ...rest } = life
+  Object.assign(container, rest)
+  for (const process of ended) exited.add(process)
+}
+
 /** Takes one event of the container's own life into account. */
 const live = (container: Container, { event, sequence }: StoredEvent, exited: Set<string>): void => {
   const { type = '', data } = event ?? {}
+  if (type === checkpointType) return takeUp(container, data, exited)
   if (type === 'container.stopping') container.stoppedByUser = true
   const status = lifecycle[type]
   if (!status) return

@@ -3,7 +3,9 @@ import type { Bus } from '../../shared/bus.ts'
 import { ContainerCreate } from '../../shared/contracts/container-create.ts'
 import { ContainerSpec } from '../../shared/contracts/container-spec.ts'
 import { Failure } from '../../shared/failure.ts'
+import type { Log } from '../../shared/log.ts'
 import { parseInput } from '../../shared/wire.ts'
+import { bounded } from './checkpoint.ts'
 import { type ContainerLog, readContainer } from './container-log.ts'
 import { type Act, type ContainerRuns, deciding, isGone } from './container-runs.ts'
 import { containerSpec } from './container-spec.ts'
@@ -11,6 +13,7 @@ import { createContainer, createLabContainer } from './create-container.ts'
 
 interface CreateParts {
   bus: Bus
+  log: Log
   runs: ContainerRuns
   /** The node that a container without a placement goes to. */
   node: string
@@ -26,7 +29,7 @@ const sameSpec = (wanted: ContainerSpec, existing: ContainerSpec): boolean =>
   })
 
 /** Carries out `container.create`: to exactly one outcome, by whichever orchestrator it is delivered to. */
-export const createCommand = ({ bus, runs, node, idOfName, faultInjection }: CreateParts): Act => {
+export const createCommand = ({ bus, log, runs, node, idOfName, faultInjection }: CreateParts): Act => {
   /** The projection may be behind: only a holder that its own log shows alive is in the way. */
   const requireFreeName = async ({ id, name }: ContainerSpec): Promise<void> => {
     const holder = idOfName(name)
@@ -74,6 +77,7 @@ export const createCommand = ({ bus, runs, node, idOfName, faultInjection }: Cre
       )
     }
     const known = await readContainer(bus, id)
+    await bounded({ bus, log }, id, known)
     if (known.answered.has(commandId)) return true
     if (isGone(known.saga)) return deciding(known, () => begin(spec, commandId, known))
     if (known.startedBy !== commandId || known.saga?.phase === 'ended')

@@ -1,13 +1,21 @@
 import type { Bus } from '../../shared/bus.ts'
 import { ContainerCreate, ContainerDelete } from '../../shared/contracts/container-create.ts'
 import { Failure } from '../../shared/failure.ts'
+import type { Log } from '../../shared/log.ts'
 import { subjects } from '../../shared/subjects.ts'
 import { parseInput, parseJson } from '../../shared/wire.ts'
+import { bounded } from './checkpoint.ts'
 import { type ContainerLog, readContainer } from './container-log.ts'
 import { type Act, type ContainerRuns, deciding, isGone } from './container-runs.ts'
 
+interface DeleteParts {
+  bus: Bus
+  log: Log
+  runs: ContainerRuns
+}
+
 /** Carries out `container.delete`: the reverse of the container's journal, or the cancellation of its launch. */
-export const deleteCommand = ({ bus, runs }: { bus: Bus; runs: ContainerRuns }): Act => {
+export const deleteCommand = ({ bus, log, runs }: DeleteParts): Act => {
   const asksFor = (id: string) => (body: Uint8Array) => {
     try {
       return ContainerCreate.parse(parseJson(body)).id === id
@@ -42,6 +50,7 @@ export const deleteCommand = ({ bus, runs }: { bus: Bus; runs: ContainerRuns }):
     const { force } = parseInput(ContainerDelete, body)
     const known = await readContainer(bus, id)
     const { saga, container } = known
+    await bounded({ bus, log }, id, known)
     if (known.answered.has(commandId)) return true
     if (saga === undefined || container === undefined || isGone(saga))
       return deciding(known, () => settleAbsent({ sequence, id, commandId }, known))

@@ -34,8 +34,8 @@ const { idOfName } = projection
 const halt = new AbortController()
 const runs = createContainerRuns({ bus, executor, log, signal: halt.signal })
 const acts = {
-  [subjects.create]: createCommand({ bus, runs, node, idOfName, faultInjection: config.faultInjection }),
-  [subjects.delete]: deleteCommand({ bus, runs }),
+  [subjects.create]: createCommand({ bus, log, runs, node, idOfName, faultInjection: config.faultInjection }),
+  [subjects.delete]: deleteCommand({ bus, log, runs }),
 }
 const deliveries = createDeliveries({ runs, acts, log, ackWaitMs, signal: halt.signal, idOfName })
 

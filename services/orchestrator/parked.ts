@@ -2,7 +2,7 @@ import type { Bus } from '../../shared/bus.ts'
 import type { Container } from '../../shared/contracts/container.ts'
 import type { StoredEvent } from '../../shared/contracts/event.ts'
 import { Failure } from '../../shared/failure.ts'
-import { abandonedType, foldContainer } from './container-log.ts'
+import { type ContainerLog, abandonedType, foldContainer } from './container-log.ts'
 import { containerSpec } from './container-spec.ts'
 
 const parkedBy = (id: string, sequence: number): string => `${id}:unreadable:${sequence}`
@@ -66,6 +66,8 @@ const parked = (id: string, node: string, events: readonly StoredEvent[], failur
 
 interface View {
   container: Container | undefined
+  /** What the log says, if it can be read. */
+  known?: ContainerLog
   /** Why the log of a parked container cannot be read. */
   failure?: Failure
   events: StoredEvent[]
@@ -75,7 +77,8 @@ interface View {
 export const viewContainer = async (bus: Bus, id: string, node: string): Promise<View> => {
   const events = await bus.journal('container', id)
   try {
-    return { container: foldContainer(events).container, events }
+    const known = foldContainer(events)
+    return { container: known.container, known, events }
   } catch (error) {
     if (!(error instanceof Failure) || faultOf(error) === undefined) throw error
     return { container: parked(id, node, events, error), failure: error, events }

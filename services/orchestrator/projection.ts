@@ -1,14 +1,16 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Bus } from '../../shared/bus.ts'
+import { checkpointType } from '../../shared/contracts/checkpoint.ts'
 import { Container } from '../../shared/contracts/container.ts'
 import type { Log } from '../../shared/log.ts'
 import { idOfEvent } from '../../shared/subjects.ts'
 import { Failure } from '../../shared/failure.ts'
 import { backoffMs, retrying } from '../../shared/retry.ts'
+import { bounded } from './checkpoint.ts'
 import { tellParked, viewContainer } from './parked.ts'
 
 /** Journal events that change nothing a list shows. */
-const silent = new Set(['saga.progressed', 'saga.resumed', 'container.rejected'])
+const silent = new Set(['saga.progressed', 'saga.resumed', 'container.rejected', checkpointType])
 
 /** Says in the bucket that the whole log has been projected to it; no id has such a character. */
 const completeKey = '=complete'
@@ -32,8 +34,9 @@ export const createProjection = async ({ bus, node, log, signal }: ProjectionPar
   const project = async (id: string): Promise<void> => {
     // The entry first: if it is still the last when it is replaced, what is written is no older than what it said.
     const entry = await bucket.get(id)
-    const { container, events, failure } = await viewContainer(bus, id, node)
+    const { container, known: readable, events, failure } = await viewContainer(bus, id, node)
     if (failure) await tellParked(bus, id, { events, failure })
+    if (readable) await bounded({ bus, log }, id, readable)
     const previousSeq = entry?.revision ?? 0
     if (container && container.status !== 'deleted' && container.status !== 'failed')
       return void (await bucket.put(id, JSON.stringify(container), { previousSeq }))

@@ -4,6 +4,7 @@ import * as host from '../../shared/contracts/operations.ts'
 import { Failure } from '../../shared/failure.ts'
 import type { Log } from '../../shared/log.ts'
 import { adopt } from './adopt.ts'
+import { keepLiving } from './checkpoint.ts'
 import { readContainer } from './container-log.ts'
 import type { ContainerRuns } from './container-runs.ts'
 import { containerSpec } from './container-spec.ts'
@@ -116,6 +117,12 @@ export const createReconciler = (parts: ReconcilerParts) => {
       await attempt(() => settleLives(parts, objects))
     })
     const settled = await attempt(settleLeaks)
+    await attempt(() =>
+      keepLiving(
+        parts,
+        projection.list().filter((container) => container.node === node),
+      ),
+    )
     next()
     return compared && settled
   }

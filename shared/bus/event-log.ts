@@ -1,3 +1,4 @@
+import { expanded } from '../contracts/checkpoint.ts'
 import { type NewEvent, type StoredEvent, cloudEvent, storedEvent } from '../contracts/event.ts'
 import { Failure } from '../failure.ts'
 import type { Log } from '../log.ts'
@@ -54,11 +55,23 @@ export const eventLog = (connection: NatsConnection, source: string, log: Log) =
     /** Appends a fact, trying for as long as the bus is away. */
     publishEvent: (event: NewEvent) => retrying(() => append(event), { signal: closing.signal, log }),
 
-    /** Every record of one id, oldest first. */
+    /** How full the log is, in bytes, and the sequences of its first and last record. */
+    logState: async () => {
+      const manager = await connection.jetstreamManager()
+      const { config, state } = await manager.streams.info('EVENTS')
+      return {
+        bytes: state.bytes,
+        maxBytes: config.max_bytes,
+        firstSequence: state.first_seq,
+        lastSequence: state.last_seq,
+      }
+    },
+
+    /** Every record of one id, oldest first; those before a checkpoint as that holds them. */
     journal: async (kind: string, id: string): Promise<StoredEvent[]> => {
       const subject = subjects.event(kind, id)
       try {
-        return await unlessLost(connection, read(subject))
+        return expanded(await unlessLost(connection, read(subject)))
       } catch (error) {
         throw failureOf(error, `cannot read ${subject}`)
       }

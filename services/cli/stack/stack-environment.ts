@@ -17,6 +17,7 @@ export const environmentOf = (config: Config): NodeJS.ProcessEnv => ({
   DOLLY_ACK_WAIT_MS: String(config.ackWaitMs),
   DOLLY_FAULT_INJECTION: config.faultInjection ? 'on' : '',
   DOLLY_RECONCILE_MS: String(config.reconcileMs),
+  DOLLY_EVENTS_MAX_BYTES: String(config.eventsMaxBytes),
   // Compiled once, loaded by every start after it.
   NODE_COMPILE_CACHE: join(projectDirectory, '.cache/node'),
 })
