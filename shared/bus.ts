@@ -30,7 +30,7 @@ export const connectBus = async (
     info: () => ({ url: connection.getServer(), version: connection.info?.version ?? '' }),
     /** Calls back whenever the server was away: what was on its way then may have been lost. */
     onReconnect: (tell: () => void): void => void reconnected.add(tell),
-    bucket: (name: string) => bucket(connection, name),
+    bucket: (name: string, options?: { markTtl: string }) => bucket(connection, name, options),
     ensureStreams: () => ensureStreams(connection, config),
     /** Tells everyone that a service is (again) there, so that nobody waits for a reply that will not come. */
     announce: (node: string, service: string): void => {

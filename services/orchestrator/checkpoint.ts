@@ -37,7 +37,7 @@ const brief = (event: CloudEvent): CloudEvent => ({ ...event, data: { id: event.
 
 const withoutTranscript = (event: CloudEvent): CloudEvent => {
   const record = event.data['record'] as { transitions?: { transcript?: unknown }[] }
-  const transitions = record.transitions?.map(({ transcript: _, ...transition }) => transition)
+  const transitions = record.transitions?.map((transition) => ({ ...transition, transcript: undefined }))
   return { ...event, data: { ...event.data, record: { ...record, ...(transitions ? { transitions } : {}) } } }
 }
 

@@ -4,6 +4,7 @@ import { ContainerId } from '../../shared/contracts/identity.ts'
 import * as host from '../../shared/contracts/operations.ts'
 import { foldContainer } from './container-log.ts'
 import { isGone } from './container-runs.ts'
+import { nameLeases } from './name-step.ts'
 import { faultOf, lastKnown } from './parked.ts'
 import type { Projection } from './projection.ts'
 import type { Reach } from './reach.ts'
@@ -64,12 +65,11 @@ export const listObjects = async (reach: Reach, node: string): Promise<host.Leak
 
 const keyOf = ({ kind, name }: host.Leak): string => `${kind}\0${name}`
 
-/** Every object of a host that no living container owns, with what the log says of its container. */
+/** Every object of a host, and every name, that no living container owns, with what the log says of its container. */
 export const findLeaks = async ({ bus, projection, reach }: LeakParts, node: string) => {
   const living = new Set(projection.list().map(({ id }) => id))
-  const suspects = (await listObjects(reach, node)).filter(
-    ({ container }) => container !== null && !living.has(container),
-  )
+  const listed = async () => [...(await listObjects(reach, node)), ...(await nameLeases(bus))]
+  const suspects = (await listed()).filter(({ container }) => container !== null && !living.has(container))
   if (suspects.length === 0) return []
   const explanations = new Map<string, Explanation>()
   for (const { container } of suspects) {
@@ -77,7 +77,7 @@ export const findLeaks = async ({ bus, projection, reach }: LeakParts, node: str
       explanations.set(container, await explain(bus, container))
   }
   // A container that was just being deleted had objects in the first listing and is gone by its log.
-  const still = new Set((await listObjects(reach, node)).map(keyOf))
+  const still = new Set((await listed()).map(keyOf))
   return suspects.flatMap((object) => {
     const explanation = explanations.get(object.container ?? '')
     return explanation && explanation.ownership !== 'living' && still.has(keyOf(object))

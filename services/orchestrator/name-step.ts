@@ -1,9 +1,16 @@
 import type { Bus } from '../../shared/bus.ts'
+import type { Leak } from '../../shared/contracts/operations.ts'
 import { Failure } from '../../shared/failure.ts'
 import type { LocalSteps } from './executor.ts'
 
 /** Key-value keys take no `.` at either end, and names no `=`. */
 const keyOf = (name: string): string => name.replaceAll('.', '=')
+
+/** Every leased name, as an object of the container that holds it. */
+export const nameLeases = async (bus: Bus): Promise<Leak[]> => {
+  const entries = await (await bus.bucket('names')).entries()
+  return entries.map(({ key, value }) => ({ kind: 'name', name: key.replaceAll('=', '.'), container: value }))
+}
 
 /** Leases a container's name: one key of the `names` bucket, made by compare-and-set. */
 export const nameStep = async (bus: Bus): Promise<LocalSteps> => {

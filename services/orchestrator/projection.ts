@@ -41,8 +41,8 @@ export const createProjection = async ({ bus, node, log, signal }: ProjectionPar
     if (container && container.status !== 'deleted' && container.status !== 'failed')
       return void (await bucket.put(id, JSON.stringify(container), { previousSeq }))
     // Without a mark another orchestrator could still bring it back, out of a log that it read before.
-    if (!entry) return void (container && (await bucket.create(id, '')))
-    if (entry.operation === 'PUT' && entry.length > 0) await bucket.delete(id, { previousSeq })
+    const marked = entry ? entry.operation !== 'PUT' : !container
+    if (!marked) await bucket.delete(id, { previousSeq })
   }
 
   /** Until it is done. */
@@ -62,9 +62,7 @@ export const createProjection = async ({ bus, node, log, signal }: ProjectionPar
 
   const see = ({ key, operation, value }: { key: string; operation: string; value: Uint8Array }): void => {
     const container =
-      operation === 'PUT' && value.length > 0
-        ? Container.safeParse(JSON.parse(new TextDecoder().decode(value))).data
-        : undefined
+      operation === 'PUT' ? Container.safeParse(JSON.parse(new TextDecoder().decode(value))).data : undefined
     if (key === completeKey) return
     if (container) known.set(key, container)
     else known.delete(key)

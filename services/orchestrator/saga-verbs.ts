@@ -9,6 +9,7 @@ import type { ContainerRuns } from './container-runs.ts'
 import { containerSpec } from './container-spec.ts'
 import { explain } from './leaks.ts'
 import { abandon, viewContainer } from './parked.ts'
+import { nameLeases } from './name-step.ts'
 import { undoSteps } from './restore.ts'
 import { Lost } from './saga/ledger.ts'
 import type { Executor } from './saga/perform.ts'
@@ -115,7 +116,9 @@ export const sagaVerbs = (parts: SagaVerbParts): VerbHandler[] => {
       const { ownership, sequence, spec } = await explain(bus, id)
       if (ownership === 'living')
         throw new Failure('conflict', `container ${id} is in the log: delete it instead`)
-      const had = spec ?? containerSpec({ image: 'unknown' }, { id, node })
+      const leased = (await nameLeases(bus)).find((lease) => lease.container === id)
+      const had =
+        spec ?? containerSpec({ image: 'unknown', ...(leased ? { name: leased.name } : {}) }, { id, node })
       const removed = await undoSteps({ executor, spec: { ...had, node }, fence: sequence })
       if (ownership === 'unreadable') await abandon(bus, id, "removed on an operator's word")
       const data = { container: id, steps: removed }

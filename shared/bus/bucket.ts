@@ -1,9 +1,12 @@
 import { failureOf } from './failure-of.ts'
 import { unlessLost } from './lost-replies.ts'
-import type { NatsConnection } from './nats.ts'
+import { type NatsConnection, headers } from './nats.ts'
 
-/** A key-value bucket. A write on a revision that is not the last throws `Failure` (`stale`); the rest as everywhere on the bus. */
-export const bucket = async (connection: NatsConnection, name: string) => {
+/**
+ * A key-value bucket; a key's deletion is remembered for `markTtl`, against whoever decided on it before. A write on a revision that is not the last throws `Failure` (`stale`); the rest as
+ * everywhere on the bus.
+ */
+export const bucket = async (connection: NatsConnection, name: string, { markTtl = '1h' } = {}) => {
   const failing = async <T>(what: string, act: () => Promise<T>): Promise<T> => {
     try {
       return await unlessLost(connection, act())
@@ -12,13 +15,37 @@ export const bucket = async (connection: NatsConnection, name: string) => {
     }
   }
   const kv = await failing('find the keys', () => connection.jetstream().views.kv(name, { history: 1 }))
+
+  /** The client marks a deletion for ever; the server forgets this mark by itself (Nats-TTL, ADR-48). */
+  const mark = (key: string, previousSeq: number) => {
+    const meta = headers()
+    meta.set('KV-Operation', 'PURGE')
+    meta.set('Nats-Rollup', 'sub')
+    meta.set('Nats-TTL', markTtl)
+    const options = { headers: meta, expect: { lastSubjectSequence: previousSeq } }
+    return connection.jetstream().publish(`$KV.${name}.${key}`, '', options)
+  }
+
+  const entries = async (): Promise<{ key: string; value: string }[]> => {
+    const found: { key: string; value: string }[] = []
+    const all = Promise.withResolvers<void>()
+    const updates = await kv.watch({ initializedFn: all.resolve })
+    void all.promise.then(() => updates.stop())
+    for await (const entry of updates)
+      if (entry.operation === 'PUT') found.push({ key: entry.key, value: entry.string() })
+    return found
+  }
+
   return {
     get: (key: string) => failing(`read ${key}`, () => kv.get(key)),
     create: (key: string, value: string) => failing(`create ${key}`, () => kv.create(key, value)),
     put: (key: string, value: string, { previousSeq }: { previousSeq: number }) =>
       failing(`write ${key}`, () => kv.put(key, value, { previousSeq })),
+    /** Deletes the key, on the revision that it was seen with; 0 if it has none. */
     delete: (key: string, { previousSeq }: { previousSeq: number }) =>
-      failing(`delete ${key}`, () => kv.delete(key, { previousSeq })),
+      failing(`delete ${key}`, () => mark(key, previousSeq)),
+    /** Every key that has a value. */
+    entries: () => failing('list the keys', entries),
     watch: (options: { initializedFn: () => void }) => failing('watch the keys', () => kv.watch(options)),
   }
 }

@@ -21,5 +21,11 @@ export const ensureStreams = async (connection: NatsConnection, config: Config):
   for (const consumer of consumers as unknown as ConsumerConfig[]) await ensureConsumer('COMMANDS', consumer)
   for (const consumer of [projector, restarts] as unknown as ConsumerConfig[])
     await ensureConsumer('EVENTS', consumer)
-  for (const bucket of buckets) await connection.jetstream().views.kv(bucket, { history: 1 })
+  for (const bucket of buckets) {
+    const store = await connection.jetstream().views.kv(bucket, { history: 1 })
+    const { config: stored } = (await store.status()).streamInfo
+    // The client's type does not know it; a server that does keeps it for ever.
+    if (!(stored as { allow_msg_ttl?: boolean }).allow_msg_ttl)
+      await manager.streams.update(stored.name, { ...stored, allow_msg_ttl: true } as StreamConfig)
+  }
 }

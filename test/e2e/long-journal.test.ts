@@ -14,7 +14,7 @@ const sleeping = { command: ['sleep', '1000'] }
 const recordsOf = async (stack: Stack, id: string) =>
   (await ask(stack.bus, verbs.sagaShow, { container: id })).records
 
-const withoutSequence = ({ sequence: _, ...rest }: Container) => rest
+const withoutSequence = (container: Container) => ({ ...container, sequence: 0 })
 
 /** Everything a user may do with it still works, and how it was made is still on record. */
 const isWhole = async (

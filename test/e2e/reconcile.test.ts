@@ -95,6 +95,28 @@ test('what belongs to an id that the log does not know is reported and kept unti
   t.is((await node.until('container.cleaned', id)).data['container'], id)
 })
 
+test('a name that a container that is gone still holds is given free, and told', async (t) => {
+  const { id } = await client.create({ command: ['true'], name: 'once.mine' })
+  await client.remove(id)
+  const names = await stack.bus.bucket('names')
+  const mark = await names.get('once=mine')
+  await names.put('once=mine', id, { previousSeq: mark?.revision ?? 0 })
+  const told = await node.until('container.cleaned', id)
+  t.true((told.data['objects'] as string[]).includes('name once.mine'))
+  await containerFor(t, client, { name: 'once.mine' })
+})
+
+test('a name held by an id that the log does not know is kept until an operator has it removed', async (t) => {
+  const id = ulid()
+  const names = await stack.bus.bucket('names')
+  await names.create('foreign', id)
+  t.teardown(async () => void (await ask(stack.bus, verbs.nodeClean, { container: id })))
+  t.is((await node.until('container.unexplained', id)).data['ownership'], 'unknown')
+  t.is((await names.get('foreign'))?.string(), id)
+  await ask(stack.bus, verbs.nodeClean, { container: id })
+  t.not((await names.get('foreign'))?.operation, 'PUT')
+})
+
 test('a living container is not cleaned, whoever asks', async (t) => {
   const { id } = await containerFor(t, client)
   await t.throwsAsync(ask(stack.bus, verbs.nodeClean, { container: id }), { message: /delete it instead/ })
