@@ -18,7 +18,7 @@ interface DeliveryParts {
   log: Log
   ackWaitMs: number
   signal: AbortSignal
-  idOfName: (name: string) => string | undefined
+  idOfName: (name: string) => Promise<string | undefined>
 }
 
 const waitMs = (deliveries: number): number => Math.min(50 * deliveries, 1000)
@@ -27,14 +27,14 @@ const waitMs = (deliveries: number): number => Math.min(50 * deliveries, 1000)
 export const createDeliveries = ({ runs, acts, log, ackWaitMs, signal, idOfName }: DeliveryParts) => {
   const inHand = new Map<string, Command>()
 
-  const idOf = (delivery: Command, body: unknown): string => {
+  const idOf = async (delivery: Command, body: unknown): Promise<string> => {
     const { id, name } = (typeof body === 'object' && body !== null ? body : {}) as {
       id?: unknown
       name?: unknown
     }
     if (ContainerId.safeParse(id).success) return String(id)
     const named =
-      delivery.subject === subjects.delete && typeof name === 'string' ? idOfName(name) : undefined
+      delivery.subject === subjects.delete && typeof name === 'string' ? await idOfName(name) : undefined
     return named ?? idOfCommand(delivery)
   }
 
@@ -68,7 +68,7 @@ export const createDeliveries = ({ runs, acts, log, ackWaitMs, signal, idOfName 
       let id = idOfCommand(delivery)
       try {
         const body = parseJson(delivery.body)
-        id = idOf(delivery, body)
+        id = await idOf(delivery, body)
         const act = acts[delivery.subject]
         if (!act) throw new Failure('unsupported', `no command ${delivery.subject}`)
         if (await act(delivery, body, id, commandId)) await latest().done()

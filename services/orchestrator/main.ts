@@ -37,7 +37,14 @@ const acts = {
   [subjects.create]: createCommand({ bus, log, runs, node, idOfName, faultInjection: config.faultInjection }),
   [subjects.delete]: deleteCommand({ bus, log, runs }),
 }
-const deliveries = createDeliveries({ runs, acts, log, ackWaitMs, signal: halt.signal, idOfName })
+const deliveries = createDeliveries({
+  runs,
+  acts,
+  log,
+  ackWaitMs,
+  signal: halt.signal,
+  idOfName: async (name) => idOfName(name) ?? (await projection.current(), idOfName(name)),
+})
 
 bus.hints('service', (_, raw) => {
   const { data } = JSON.parse(raw) as { data?: { node?: string; service?: string } }

@@ -12,6 +12,16 @@ import { tellParked, viewContainer } from './parked.ts'
 /** Journal events that change nothing a list shows. */
 const silent = new Set(['saga.progressed', 'saga.resumed', 'container.rejected', checkpointType])
 
+/** How long a question waits for the list to take in what is already on the log. */
+const behindMs = 2000
+
+interface Update {
+  key: string
+  operation: string
+  value: Uint8Array
+  revision: number
+}
+
 /** Says in the bucket that the whole log has been projected to it; no id has such a character. */
 const completeKey = '=complete'
 
@@ -30,6 +40,7 @@ interface ProjectionParts {
 export const createProjection = async ({ bus, node, log, signal }: ProjectionParts) => {
   const bucket = await bus.bucket('containers')
   const known = new Map<string, Container>()
+  let seen = 0
 
   const project = async (id: string): Promise<void> => {
     // The entry first: if it is still the last when it is replaced, what is written is no older than what it said.
@@ -60,7 +71,8 @@ export const createProjection = async ({ bus, node, log, signal }: ProjectionPar
     }
   }
 
-  const see = ({ key, operation, value }: { key: string; operation: string; value: Uint8Array }): void => {
+  const see = ({ key, operation, value, revision }: Update): void => {
+    seen = revision
     const container =
       operation === 'PUT' ? Container.safeParse(JSON.parse(new TextDecoder().decode(value))).data : undefined
     if (key === completeKey) return
@@ -105,6 +117,15 @@ export const createProjection = async ({ bus, node, log, signal }: ProjectionPar
     return known.size
   }
 
+  /** Waits, for a moment, until the list shows what is on the log now: whoever made it asks for it next. */
+  const current = async (): Promise<void> => {
+    const { lastSequence } = await bus.logState()
+    const until = Date.now() + behindMs
+    const shown = async () =>
+      (await bus.hasConsumed('projector', lastSequence)) && seen >= (await bucket.revision())
+    while (!(await shown()) && Date.now() < until) await delay(5)
+  }
+
   const { promise: ready, resolve } = Promise.withResolvers<void>()
   const watching = watch(resolve)
   await ready
@@ -114,6 +135,7 @@ export const createProjection = async ({ bus, node, log, signal }: ProjectionPar
     get: (id: string) => known.get(id),
     idOfName: (name: string) => [...known.values()].find((container) => container.name === name)?.id,
     rebuild,
+    current,
     ended: Promise.all([watching, consume()]),
   }
 }

@@ -35,8 +35,13 @@ export const createReach = ({
 
   /** The container as the log has it now, which the projection may not show yet. Throws `Failure` (`not_found`). */
   const find = async (reference: string): Promise<Container> => {
-    const id = idOf(reference)
-    const { container } = ContainerId.safeParse(id).success ? await viewContainer(bus, id, here) : {}
+    const look = async (id: string) =>
+      ContainerId.safeParse(id).success ? (await viewContainer(bus, id, here)).container : undefined
+    let container = await look(idOf(reference))
+    if (!container) {
+      await projection.current()
+      container = await look(idOf(reference))
+    }
     if (!container) throw new Failure('not_found', `no such container: ${reference}`)
     return container
   }

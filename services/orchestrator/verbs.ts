@@ -1,3 +1,4 @@
+import type { Container } from '../../shared/contracts/container.ts'
 import * as host from '../../shared/contracts/operations.ts'
 import { verbs } from '../../shared/contracts/verbs.ts'
 import { findLeaks } from './leaks.ts'
@@ -74,11 +75,11 @@ const queries = (parts: VerbParts): VerbHandler[] => {
   const { projection, node: here } = parts
   return [
     handler(verbs.containerGet, ({ container }) => find(container)),
-    handler(verbs.containerList, async ({ all }) => ({
-      containers: projection
-        .list()
-        .filter(({ status }) => all || status === 'running' || status === 'paused'),
-    })),
+    handler(verbs.containerList, async ({ all }) => {
+      await projection.current()
+      const shown = ({ status }: Container) => all || status === 'running' || status === 'paused'
+      return { containers: projection.list().filter(shown) }
+    }),
     handler(verbs.imageImport, ({ node, ...input }) => ask(node ?? here, host.imageImport, input, 600_000)),
     handler(verbs.imageList, ({ node }) => ask(node ?? here, host.imageList, {})),
     handler(verbs.imageRemove, ({ node, ...input }) => ask(node ?? here, host.imageRemove, input)),

@@ -46,6 +46,8 @@ export const bucket = async (connection: NatsConnection, name: string, { markTtl
       failing(`delete ${key}`, () => mark(key, previousSeq)),
     /** Every key that has a value. */
     entries: () => failing('list the keys', entries),
+    /** Of the last write to any key. */
+    revision: () => failing('read the state', async () => (await kv.status()).streamInfo.state.last_seq),
     watch: (options: { initializedFn: () => void }) => failing('watch the keys', () => kv.watch(options)),
   }
 }

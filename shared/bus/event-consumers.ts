@@ -57,6 +57,13 @@ export const eventConsumers = (connection: NatsConnection, log: Log) => ({
     }
   },
 
+  /** Whether a durable consumer has dealt with everything up to a sequence. */
+  hasConsumed: async (durable: string, sequence: number): Promise<boolean> => {
+    const manager = await connection.jetstreamManager({ checkAPI: false })
+    const { num_pending, num_ack_pending, ack_floor } = await manager.consumers.info('EVENTS', durable)
+    return ack_floor.stream_seq >= sequence || num_pending + num_ack_pending === 0
+  },
+
   /** Every id that has events of this kind. */
   idsOf: async (kind: string): Promise<string[]> => {
     const manager = await connection.jetstreamManager()

@@ -57,7 +57,7 @@ export const eventLog = (connection: NatsConnection, source: string, log: Log) =
 
     /** How full the log is, in bytes, and the sequences of its first and last record. */
     logState: async () => {
-      const manager = await connection.jetstreamManager()
+      const manager = await connection.jetstreamManager({ checkAPI: false })
       const { config, state } = await manager.streams.info('EVENTS')
       return {
         bytes: state.bytes,

@@ -41,6 +41,19 @@ test.serial('the same create again is answered by the container that is there', 
   t.like(again.data, { existing: true, pid })
 })
 
+test.serial('the list shows at once what has an outcome, and no more what is gone', async (t) => {
+  const listed = async (id: string) =>
+    (await ask(client.bus, verbs.containerList, { all: true })).containers.find((known) => known.id === id)
+  for (let round = 0; round < 10; round++) {
+    const name = `listed-${round}`
+    const { id } = await containerFor(t, client, sleeping({ name }))
+    t.is((await listed(id))?.status, 'running')
+    t.is((await ask(client.bus, verbs.containerGet, { container: name })).id, id)
+    await client.remove(id)
+    t.is(await listed(id), undefined)
+  }
+})
+
 test.serial('ten creates of one container at once make one', async (t) => {
   const message = sleeping()
   t.teardown(() => client.remove(message.id))
