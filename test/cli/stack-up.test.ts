@@ -8,6 +8,7 @@ import { ulid } from 'ulid'
 import type { Config } from '../../shared/config.ts'
 import { processState } from '../../shared/contracts/operations.ts'
 import { run } from '../../shared/recorder.ts'
+import { retrying } from '../../shared/retry.ts'
 import { subjects } from '../../shared/subjects.ts'
 import { ReplyBody } from '../../shared/wire.ts'
 import { down } from '../../services/cli/stack/down.ts'
@@ -41,7 +42,10 @@ const onHost = async ({ names }: Config): Promise<string[]> => {
 }
 
 const stateOf = async ({ bus, config }: Stack, id: string) => {
-  const reply = await bus.request(subjects.host(config.node, 'namespace', 'state'), { id })
+  // Patiently: after the stack has come up again, the connection and the service may not be back yet.
+  const asking = () =>
+    bus.request(subjects.host(config.node, 'namespace', 'state'), { id }, { timeoutMs: 2000 })
+  const reply = await retrying(asking, { signal: AbortSignal.timeout(20_000) })
   return processState.output.parse(ReplyBody.parse(reply).output)
 }
 
