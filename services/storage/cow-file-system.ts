@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs'
 import { chmod, mkdir, readFile, realpath, statfs, writeFile } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
 import type { Config } from '../../shared/config.ts'
 import { Failure, errnoOf } from '../../shared/failure.ts'
 import { type Mount, readMountTable } from '../../shared/mount-table.ts'
@@ -121,17 +122,27 @@ export const mountCowFileSystem = async (config: Config, record: Recorder): Prom
 export const imageDevices = async ({ names }: Config): Promise<string[]> =>
   loopDevicesOf(await kernelPath(names.image))
 
+/** How long a file system may stay busy with what is just ending: a process that still has a file of it open. */
+const busyMs = 3000
+
+const unmount = async (path: string, record: Recorder): Promise<void> => {
+  for (const until = Date.now() + busyMs; ; await delay(100)) {
+    try {
+      return void (await record.run('umount', [path]))
+    } catch (error) {
+      if (!(error instanceof Failure)) throw error
+      if (!error.message.includes('busy') || Date.now() > until)
+        throw new Failure('busy', `cannot unmount ${path}: ${error.message}`, { cause: error })
+    }
+  }
+}
+
 /** Unmounts and detaches what the kernel shows of it. The image file stays. */
 export const unmountCowFileSystem = async (config: Config, record: Recorder): Promise<string[]> => {
   const { names } = config
   const released: string[] = []
   if (await mountedAt(names.cowfs)) {
-    try {
-      await record.run('umount', [names.cowfs])
-    } catch (error) {
-      if (!(error instanceof Failure)) throw error
-      throw new Failure('busy', `cannot unmount ${names.cowfs}: ${error.message}`, { cause: error })
-    }
+    await unmount(names.cowfs, record)
     released.push(names.cowfs)
   }
   for (const device of await imageDevices(config)) {

@@ -105,6 +105,10 @@ const everyPart = async (parts: (() => Promise<unknown>)[]): Promise<void> => {
 export const startStack = async (env: Record<string, string> = {}) => {
   const temporary = await temporaryConfig({ DOLLY_LOG_LEVEL: 'info', ...env })
   const { config } = temporary
+  const takeDown = async () => {
+    const { kept } = await down(config)
+    if (kept.length > 0) throw new Error(kept.join('; '))
+  }
   const removeRoot = async () => {
     if (await isMounted(config)) throw new Error(`${config.names.cowfs} is still mounted`)
     await temporary[Symbol.asyncDispose]()
@@ -125,7 +129,7 @@ export const startStack = async (env: Record<string, string> = {}) => {
       await everyPart([
         () => bus.close(),
         () => deleteContainers(config),
-        () => down(config),
+        takeDown,
         async () => started.letGo(),
         removeRoot,
       ])
