@@ -63,6 +63,12 @@ export const loadConfig = (env: NodeJS.ProcessEnv = process.env) => {
       'invalid_message',
       `cannot use DOLLY_COWFS_SIZE "${env['DOLLY_COWFS_SIZE']}": give a size as "10G"`,
     )
+  const rootSize = quantity(env['DOLLY_ROOT_SIZE'] || String(Math.ceil(size / 10)))
+  if (!rootSize)
+    throw new Failure(
+      'invalid_message',
+      `cannot use DOLLY_ROOT_SIZE "${env['DOLLY_ROOT_SIZE']}": give a size as "1G"`,
+    )
   const eventsMaxBytes = quantity(env['DOLLY_EVENTS_MAX_BYTES'] || '4G')
   if (eventsMaxBytes === undefined)
     throw new Failure(
@@ -77,6 +83,8 @@ export const loadConfig = (env: NodeJS.ProcessEnv = process.env) => {
     names: names({ root, tag }),
     /** Bytes of the sparse file that holds the copy-on-write file system. */
     cowfsSizeBytes: size,
+    /** Bytes that a container may add to its image unless its `storage_opt` says otherwise. */
+    rootSizeBytes: rootSize,
     /** Bytes that the event log may take; the oldest events are dropped beyond. */
     eventsMaxBytes,
     /** An existing btrfs directory to use instead of a loop file. */

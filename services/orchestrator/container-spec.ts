@@ -148,6 +148,7 @@ export const containerSpec = (
     blockIO: blockIoOf(message),
   },
   readonlyRootfs: message.read_only ?? false,
+  rootSizeBytes: bytesOf(message.storage_opt?.size) ?? null,
   tmpfs: listOf(message.tmpfs),
   shmSizeBytes: bytesOf(message.shm_size) ?? 64 * 2 ** 20,
   sysctls: Object.fromEntries(pairsOf(message.sysctls)),

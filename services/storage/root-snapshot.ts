@@ -5,13 +5,19 @@ import type { storage } from '../../shared/contracts/steps.ts'
 import { Failure, reasonOf } from '../../shared/failure.ts'
 import type { Names } from '../../shared/names.ts'
 import type { Recorder } from '../../shared/recorder.ts'
-import { deleteSubvolume, showSubvolume, snapshot, subvolumeState } from './btrfs.ts'
+import { deleteSubvolume, limitSubvolume, showSubvolume, snapshot, subvolumeState } from './btrfs.ts'
 import { ensureMounted } from './cow-file-system.ts'
 import { imageNotFound, imagePath, readDigests, readMetadata, resolveTag } from './image-catalogue.ts'
 import { freeBytes, humanSize, requireSpace } from './space.ts'
 
 type Input = z.output<typeof storage.input>
 type Output = z.output<typeof storage.output>
+
+/** What roots are made with: the configuration, and whether the file system can limit them. */
+export interface StorageHost {
+  config: Config
+  hasQuota: boolean
+}
 
 const outputOf = async (
   names: Names,
@@ -49,6 +55,21 @@ const refusal = async (config: Config, { id, image }: Input, cause: Failure): Pr
   })
 }
 
+/** Whoever asks for a size gets it or is refused; the node's own default holds where the kernel can. */
+const limitRoot = async (
+  { config, hasQuota }: StorageHost,
+  { id, rootSizeBytes }: Input,
+  record: Recorder,
+): Promise<void> => {
+  const bytes = rootSizeBytes ?? config.rootSizeBytes
+  if (hasQuota) return limitSubvolume(record, config.names.rootfs(id), bytes)
+  if (rootSizeBytes === null) return
+  throw new Failure(
+    'unsupported',
+    `cannot limit the size of ${id}: this host has no simple quotas of btrfs (Linux 6.7, a file system of Dolly's own)`,
+  )
+}
+
 const makeSnapshot = async (config: Config, input: Input, record: Recorder): Promise<Output> => {
   const { names } = config
   const digest = await resolveTag(names, input.image)
@@ -74,16 +95,21 @@ const removeDirectory = (record: Recorder, path: string): Promise<void> =>
   })
 
 /** Makes the container's writable root out of the image's subvolume; answers the existing one when it is there. */
-export const createRoot = async (config: Config, input: Input, record: Recorder): Promise<Output> => {
+export const createRoot = async (host: StorageHost, input: Input, record: Recorder): Promise<Output> => {
+  const { config } = host
   const { names } = config
   await ensureMounted(config, record)
   const path = names.rootfs(input.id)
   const state = await subvolumeState(path)
   if (state === 'subvolume') {
-    return outputOf(names, input.id, { digest: await originOf(names, input.id, record), image: input.image })
+    const digest = await originOf(names, input.id, record)
+    await limitRoot(host, input, record)
+    return outputOf(names, input.id, { digest, image: input.image })
   }
   if (state === 'other') await removeDirectory(record, path)
-  return makeSnapshot(config, input, record)
+  const output = await makeSnapshot(config, input, record)
+  await limitRoot(host, input, record)
+  return output
 }
 
 /** Deletes the container's root with every subvolume made inside it. Absent is success. */

@@ -5,7 +5,7 @@ import { Failure } from '../../shared/failure.ts'
 import { createKeyedQueue } from '../../shared/keyed-queue.ts'
 import { operating } from '../../shared/operating.ts'
 import { type HostServiceDefinition, endpoint, stepEndpoints } from '../../shared/service.ts'
-import { prepareSnapshots } from './btrfs.ts'
+import { enableQuota, prepareSnapshots } from './btrfs.ts'
 import { ensureMounted, mountCowFileSystem } from './cow-file-system.ts'
 import { ensureDefaultImage } from './default-image.ts'
 import { listImages } from './image-catalogue.ts'
@@ -22,6 +22,7 @@ export const storageService = (config: Config): HostServiceDefinition => {
   /** One import or removal at a time: two of one digest would meet in one draft. */
   const alone = <T>(change: () => Promise<T>): Promise<T> => images.run('images', change)
   let released = false
+  let hasQuota = false
   /** After a release only a start mounts the file system again: whoever still asks would leave it mounted. */
   const inUse = <T>(act: () => Promise<T>): Promise<T> => {
     if (!released) return act()
@@ -34,13 +35,17 @@ export const storageService = (config: Config): HostServiceDefinition => {
       operating(`prepare ${names.cowfs}`, async () => {
         prepareSnapshots()
         await mountCowFileSystem(config, record)
+        // A directory of someone else's file system takes no quotas of ours.
+        hasQuota = !config.cowfsDirectory && (await enableQuota(record, names.cowfs))
         await removeDrafts(names, record)
         await ensureDefaultImage(config, record, log)
       }),
     endpoints: [
       ...stepEndpoints(storage, {
         do: (input, { record }) =>
-          operating(`create root of ${input.id}`, () => inUse(() => createRoot(config, input, record))),
+          operating(`create root of ${input.id}`, () =>
+            inUse(() => createRoot({ config, hasQuota }, input, record)),
+          ),
         // Nothing is released while a container has a root there.
         undo: async ({ id }, { record }) =>
           released ? undefined : operating(`delete root of ${id}`, () => deleteRoot(config, id, record)),

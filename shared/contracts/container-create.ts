@@ -92,6 +92,8 @@ export const ContainerCreate = z.strictObject({
   read_only: z.boolean().optional(),
   tmpfs: list(oneLine.startsWith('/', 'begins with an absolute path')).optional(),
   shm_size: bytes.optional(),
+  /** `size`: what the container may add to its image. */
+  storage_opt: z.strictObject({ size: bytes.optional() }).optional(),
   sysctls: keyed('kernel parameters').optional(),
   network_mode: NetworkMode.optional(),
   dns: z.union([address, z.array(address)]).optional(),

@@ -16,6 +16,7 @@ export const ContainerSpec = z.object({
   process: Process,
   resources: Resources,
   readonlyRootfs: z.boolean(),
+  rootSizeBytes: z.number().int().positive().nullable().default(null),
   tmpfs: z.array(z.string()),
   shmSizeBytes: z.number().int(),
   sysctls: z.record(z.string(), z.string()),

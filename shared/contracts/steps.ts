@@ -13,7 +13,12 @@ export const name = stepContract('name', {
 /** The container's writable root: a snapshot of the image's subvolume. */
 export const storage = stepContract('storage', {
   service: 'storage',
-  input: z.object({ id: ContainerId, image: ImageReference }),
+  input: z.object({
+    id: ContainerId,
+    image: ImageReference,
+    /** Bytes that the container may add to its image; null is the node's default. */
+    rootSizeBytes: z.number().int().positive().nullable().default(null),
+  }),
   output: z.object({ rootfs: z.string(), imageDigest: z.string(), imageConfig: ImageConfig }),
 })
 

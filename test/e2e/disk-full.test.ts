@@ -43,7 +43,12 @@ const smallDisk = async () => {
   }
 }
 
-const environment = { DOLLY_COWFS_SIZE: '256M', DOLLY_RECONCILE_MS: '500', DOLLY_ACK_WAIT_MS: '500' }
+const environment = {
+  DOLLY_COWFS_SIZE: '256M',
+  DOLLY_ROOT_SIZE: '256M',
+  DOLLY_RECONCILE_MS: '500',
+  DOLLY_ACK_WAIT_MS: '500',
+}
 
 test('a host that runs full refuses new containers in words, and takes them again when there is space', async (t) => {
   await using disk = await smallDisk()

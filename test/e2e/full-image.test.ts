@@ -3,7 +3,7 @@ import { containerClient } from '../helpers/container-client.ts'
 import { startStack } from '../helpers/stack.ts'
 
 test('a full image refuses further containers in words, and takes them again when there is space', async (t) => {
-  await using stack = await startStack({ DOLLY_COWFS_SIZE: '256M' })
+  await using stack = await startStack({ DOLLY_COWFS_SIZE: '256M', DOLLY_ROOT_SIZE: '256M' })
   await using client = await containerClient(stack.config)
   const { id } = await client.create({ command: ['sleep', '1000'] })
   const fill = await client.exec(id, ['dd', 'if=/dev/urandom', 'of=/full', 'bs=1M'])

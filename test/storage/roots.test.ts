@@ -1,5 +1,15 @@
 import { execFileSync } from 'node:child_process'
-import { existsSync, mkdirSync, readFileSync, readdirSync, statSync, writeFileSync } from 'node:fs'
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  readdirSync,
+  statSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { statfs } from 'node:fs/promises'
 import test from 'ava'
@@ -86,7 +96,7 @@ test('an unknown image is named with the nearest tag, and leaves nothing', async
 })
 
 test('a full file system is said with what is left, and space that returns is used', async (t) => {
-  await using stack = await storageStack({ DOLLY_COWFS_SIZE: '256M' })
+  await using stack = await storageStack({ DOLLY_COWFS_SIZE: '256M', DOLLY_ROOT_SIZE: '256M' })
   const { names } = stack.config
   const { rootfs } = await stack.make('hog')
   const dd = () =>
@@ -100,6 +110,64 @@ test('a full file system is said with what is left, and space that returns is us
   await stack.undo('hog')
   t.true(await eventually(() => hasSpace(names.cowfs)))
   await t.notThrowsAsync(stack.make('late'))
+})
+
+/** EDQUOT, which Node has no name for. */
+const quotaExceeded = -122
+
+/** The number of the error that a write ends with, or undefined. */
+const refusedAt = (write: () => void): number | undefined => {
+  try {
+    write()
+    return undefined
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).errno
+  }
+}
+
+const mebibyte = 2 ** 20
+const files = (rootfs: string, count: number) => () => {
+  for (let n = 0; n < count; n++) writeFileSync(join(rootfs, `file-${n}`), '')
+}
+const data = (rootfs: string, bytes: number) => () => {
+  const file = openSync(join(rootfs, 'data'), 'w')
+  try {
+    for (let written = 0; written < bytes; written += mebibyte) writeSync(file, Buffer.alloc(mebibyte, 1))
+  } finally {
+    closeSync(file)
+  }
+}
+
+test('a root takes no more than its size, in data or in files, and no other root notices', async (t) => {
+  await using stack = await storageStack({ DOLLY_ROOT_SIZE: '16M' })
+  const { names } = stack.config
+  const roots = ['hog', 'collector', 'other'].map((id) => ({ id, rootfs: names.rootfs(id) }))
+  const [hog, collector, other] = roots.map(({ rootfs }) => rootfs) as [string, string, string]
+  await stack.make('hog')
+  await stack.make('collector', 'busybox', 2 * mebibyte)
+  await stack.make('other')
+  t.is(refusedAt(data(hog, 64 * mebibyte)), quotaExceeded)
+  t.is(refusedAt(files(collector, 200_000)), quotaExceeded)
+  t.is(refusedAt(data(other, 8 * mebibyte)), undefined)
+  t.is(refusedAt(files(other, 100)), undefined)
+  await stack.undo('hog')
+  await stack.undo('collector')
+  await stack.make('hog')
+  t.is(refusedAt(data(hog, 8 * mebibyte)), undefined)
+})
+
+test('a size that the host cannot hold a root to is refused, and leaves nothing', async (t) => {
+  await using own = await storageStack()
+  const directory = join(own.config.names.cowfs, 'shared')
+  mkdirSync(directory)
+  {
+    await using stack = await storageStack({ DOLLY_COWFS: directory })
+    const failure = await failureOf(stack.make('sized', 'busybox', mebibyte))
+    t.is(failure.code, 'unsupported')
+    t.regex(failure.message, /^cannot limit the size of sized: /)
+    await stack.undo('sized')
+    await t.notThrowsAsync(stack.make('any'))
+  }
 })
 
 test('do and undo mount the file system again when something unmounted it', async (t) => {

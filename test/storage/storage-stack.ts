@@ -17,8 +17,8 @@ export const storageStack = async (env: Record<string, string> = {}) => {
     ...service,
     config,
     undo,
-    make: async (id: string, image = 'busybox') =>
-      storage.output.parse(await service.send('do', { id, image })),
+    make: async (id: string, image = 'busybox', rootSizeBytes: number | null = null) =>
+      storage.output.parse(await service.send('do', { id, image, rootSizeBytes })),
     /** The same stack's service as after a restart. */
     restart: () => hostService(config, storageService(config)),
     [Symbol.asyncDispose]: async () => {

@@ -12,6 +12,7 @@ export const environmentOf = (config: Config): NodeJS.ProcessEnv => ({
   DOLLY_NATS_PASSWORD: config.natsPassword ?? '',
   DOLLY_LOG_LEVEL: config.logLevel,
   DOLLY_COWFS_SIZE: String(config.cowfsSizeBytes),
+  DOLLY_ROOT_SIZE: String(config.rootSizeBytes),
   DOLLY_COWFS: config.cowfsDirectory ?? '',
   DOLLY_SUBNET: config.subnet ?? '',
   DOLLY_ACK_WAIT_MS: String(config.ackWaitMs),

@@ -1,4 +1,4 @@
-/* dolly-btrfs: makes and deletes btrfs subvolumes for the storage service, as `btrfs subvolume` does, without a program for each. */
+/* dolly-btrfs: makes, limits and deletes btrfs subvolumes for the storage service, as `btrfs subvolume` does, without a program for each. */
 #define _GNU_SOURCE
 #include "coprocess.h"
 
@@ -7,7 +7,11 @@
 #include <linux/btrfs.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <stdlib.h>
 #include <unistd.h>
+
+/* Linux 6.7; the headers of Debian 12 do not know it. */
+enum { ENABLE_SIMPLE_QUOTA = 4 };
 
 static int open_directory(const char *path)
 {
@@ -25,12 +29,36 @@ static int change(const char *directory, const char *name, unsigned long request
 	return parent < 0 || ioctl(parent, request, &args) ? errno : 0;
 }
 
-/* `snapshot SOURCE DIRECTORY NAME` (writable) or `delete DIRECTORY NAME`. */
+static int enable_quota(const char *directory)
+{
+	struct btrfs_ioctl_quota_ctl_args args = { .cmd = ENABLE_SIMPLE_QUOTA };
+	const int file = open_directory(directory);
+	return file < 0 || ioctl(file, BTRFS_IOC_QUOTA_CTL, &args) ? errno : 0;
+}
+
+/* Limits what the subvolume adds to what it was made of; the group 0 is the directory's own. */
+static int limit(const char *directory, const char *bytes)
+{
+	char *end = NULL;
+	errno = 0;
+	const unsigned long long most = strtoull(bytes, &end, 10);
+	struct btrfs_ioctl_qgroup_limit_args args = { .lim = { .flags = BTRFS_QGROUP_LIMIT_MAX_RFER, .max_rfer = most } };
+	if (errno || end == bytes || *end)
+		return EINVAL;
+	const int file = open_directory(directory);
+	return file < 0 || ioctl(file, BTRFS_IOC_QGROUP_LIMIT, &args) ? errno : 0;
+}
+
+/* `snapshot SOURCE DIRECTORY NAME` (writable), `delete DIRECTORY NAME`, `quota DIRECTORY` or `limit SUBVOLUME BYTES`. */
 static int perform(char **words, size_t count, char *said, size_t size)
 {
 	(void)said, (void)size;
 	if (count == 3 && strcmp(words[0], "delete") == 0)
 		return change(words[1], words[2], BTRFS_IOC_SNAP_DESTROY_V2, 0);
+	if (count == 2 && strcmp(words[0], "quota") == 0)
+		return enable_quota(words[1]);
+	if (count == 3 && strcmp(words[0], "limit") == 0)
+		return limit(words[1], words[2]);
 	if (count != 4 || strcmp(words[0], "snapshot") != 0)
 		return EINVAL;
 	const int source = open_directory(words[1]);

@@ -34,6 +34,7 @@ export interface ContainerFlags {
   readOnly?: boolean
   tmpfs?: string[]
   shmSize?: string
+  storageOpt?: string[]
   sysctl?: string[]
   capAdd?: string[]
   capDrop?: string[]
@@ -94,6 +95,7 @@ const rootFlags: readonly FlagRow[] = [
   ['--read-only', 'mount the root read-only'],
   ['--tmpfs <path[:options]>', 'mount a tmpfs', 'list'],
   ['--shm-size <bytes>', 'size of /dev/shm'],
+  ['--storage-opt <size=bytes>', 'what the container may add to its image', 'list'],
   ['--sysctl <name=value>', 'kernel parameter', 'list'],
   ['--cap-add <capability>', 'add a capability', 'list'],
   ['--cap-drop <capability>', 'drop a capability', 'list'],

@@ -71,6 +71,7 @@ export const createMessage = (
       read_only: flags.readOnly,
       tmpfs: flags.tmpfs,
       shm_size: flags.shmSize,
+      storage_opt: flags.storageOpt ? keyValues(flags.storageOpt) : undefined,
       sysctls: flags.sysctl ? keyValues(flags.sysctl) : undefined,
       network_mode: flags.network,
       dns: flags.dns,
