@@ -3,6 +3,7 @@ import { openConnection, watchStatus } from './bus/connection.ts'
 import { ensureStreams } from './bus/ensure-streams.ts'
 import { eventConsumers } from './bus/event-consumers.ts'
 import { eventLog } from './bus/event-log.ts'
+import { followEvents } from './bus/follow-events.ts'
 import { createInbox } from './bus/nats.ts'
 import { requests } from './bus/requests.ts'
 import { workQueue } from './bus/work-queue.ts'
@@ -27,6 +28,7 @@ export const connectBus = async (
     ...workQueue(connection),
     ...events,
     ...eventConsumers(connection, log),
+    followEvents: followEvents({ connection, log, reconnected }),
     info: () => ({ url: connection.getServer(), version: connection.info?.version ?? '' }),
     /** Calls back whenever the server was away: what was on its way then may have been lost. */
     onReconnect: (tell: () => void): void => void reconnected.add(tell),

@@ -1,7 +1,7 @@
 import type { NatsConnection } from './nats.ts'
 
 /** Ends the messages with the signal. */
-export const stopWith = (signal: AbortSignal, messages: { stop(): void }): void => {
+const stopWith = (signal: AbortSignal, messages: { stop(): void }): void => {
   signal.addEventListener('abort', () => messages.stop(), { once: true })
   if (signal.aborted) messages.stop()
 }

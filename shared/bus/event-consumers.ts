@@ -1,36 +1,11 @@
 import { type StoredEvent, storedEvent } from '../contracts/event.ts'
 import type { Log } from '../log.ts'
 import { idOfEvent, subjects } from '../subjects.ts'
-import { consume, stopWith } from './consume.ts'
-import { DeliverPolicy, type NatsConnection } from './nats.ts'
+import { consume } from './consume.ts'
+import type { NatsConnection } from './nats.ts'
 
-interface Followed {
-  kind?: string
-  id?: string
-  /** Where to begin: with what comes, with all there is, or after a sequence. */
-  after?: 'new' | 'all' | number
-}
-
-/** Facts as they come: followed, consumed once by whoever takes them, or hinted at. */
+/** Facts as they come: consumed once by whoever takes them, or hinted at. */
 export const eventConsumers = (connection: NatsConnection, log: Log) => ({
-  /** Follows events as they are stored, in order, across reconnects, until the signal; `pending` more are waiting. */
-  followEvents: async function* ({ kind = '*', id = '*', after = 'new' }: Followed, signal: AbortSignal) {
-    // `DeliverPolicy.All` would be refused: the client names a start sequence beside it.
-    const start =
-      after === 'new'
-        ? { deliver_policy: DeliverPolicy.New }
-        : {
-            deliver_policy: DeliverPolicy.StartSequence,
-            opt_start_seq: after === 'all' ? 1 : after + 1,
-          }
-    const selection = { filterSubjects: subjects.event(kind, id), ...start }
-    const consumer = await connection.jetstream().consumers.get('EVENTS', selection)
-    const messages = await consumer.consume({ max_messages: 500 })
-    stopWith(signal, messages)
-    for await (const { seq, subject, data, info } of messages)
-      yield { ...storedEvent(seq, subject, data), pending: info.pending }
-  },
-
   /** Hands each event of a durable consumer to `handle`, one after another; acknowledged when it resolves. */
   consumeEvents: async (
     durable: string,

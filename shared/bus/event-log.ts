@@ -1,13 +1,13 @@
 import { expanded } from '../contracts/checkpoint.ts'
-import { type NewEvent, type StoredEvent, cloudEvent, storedEvent } from '../contracts/event.ts'
-import { Failure } from '../failure.ts'
+import { type NewEvent, type StoredEvent, cloudEvent } from '../contracts/event.ts'
 import type { Log } from '../log.ts'
 import { retrying } from '../retry.ts'
 import { subjects } from '../subjects.ts'
 import { encode } from '../wire.ts'
 import { failureOf } from './failure-of.ts'
 import { unlessLost } from './lost-replies.ts'
-import { type NatsConnection, RequestStrategy } from './nats.ts'
+import type { NatsConnection } from './nats.ts'
+import { storedEvents } from './stored-events.ts'
 
 const maxJournalRecords = 10_000
 
@@ -28,23 +28,6 @@ export const eventLog = (connection: NatsConnection, source: string, log: Log) =
     } catch (error) {
       throw failureOf(error, `cannot append ${event.type} to ${subject}`)
     }
-  }
-
-  const read = async (subject: string): Promise<StoredEvent[]> => {
-    const found: StoredEvent[] = []
-    const query = encode({ seq: 1, batch: maxJournalRecords, next_by_subj: subject })
-    const options = { strategy: RequestStrategy.SentinelMsg, maxWait: 5000 }
-    for await (const { headers: meta, data } of await connection.requestMany(
-      '$JS.API.DIRECT.GET.EVENTS',
-      query,
-      options,
-    )) {
-      const code = meta?.code ?? 0
-      if (code === 404 || code === 204) return found
-      if (code >= 400) throw new Failure('unavailable', `${code} ${meta?.description}`)
-      found.push(storedEvent(Number(meta?.get('Nats-Sequence')), subject, data))
-    }
-    throw new Failure('timeout', 'the answer is incomplete')
   }
 
   return {
@@ -70,8 +53,9 @@ export const eventLog = (connection: NatsConnection, source: string, log: Log) =
     /** Every record of one id, oldest first; those before a checkpoint as that holds them. */
     journal: async (kind: string, id: string): Promise<StoredEvent[]> => {
       const subject = subjects.event(kind, id)
+      const range = { subject, from: 1, batch: maxJournalRecords }
       try {
-        return expanded(await unlessLost(connection, read(subject)))
+        return expanded(await unlessLost(connection, storedEvents(connection, range)))
       } catch (error) {
         throw failureOf(error, `cannot read ${subject}`)
       }

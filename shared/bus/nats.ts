@@ -1,10 +1,10 @@
 /** The only door to the NATS client: what the bus uses of it. */
 export {
   type ConsumerConfig,
-  DeliverPolicy,
   ErrorCode,
   Events,
   type JsMsg,
+  type MsgHdrs,
   type NatsConnection,
   NatsError,
   RequestStrategy,
