@@ -1,8 +1,8 @@
-import { readFileSync } from 'node:fs'
+import { readFileSync, statSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { join, resolve } from 'node:path'
 import { z } from 'zod'
-import { Failure, errnoOf } from './failure.ts'
+import { Failure, errnoOf, reasonOf } from './failure.ts'
 import { names, stackTag } from './names.ts'
 import { quantity } from './contracts/quantity.ts'
 
@@ -29,21 +29,45 @@ const environmentOf = (env: NodeJS.ProcessEnv) => ({
       .slice(0, 32),
 })
 
-const readAccess = (root: string): BusAccess | undefined => {
-  const file = join(root, 'nats/access.json')
+/** What a file that holds a secret says; undefined when there is none. Throws `Failure` (`host_unfit`) when others can read it. */
+const readSecret = (file: string): string | undefined => {
   try {
-    return BusAccess.parse(JSON.parse(readFileSync(file, 'utf8')))
+    const { mode } = statSync(file)
+    if (mode & 0o077)
+      throw new Error(`others can read it (mode ${(mode & 0o777).toString(8)}): give it mode 600`)
+    return readFileSync(file, 'utf8')
   } catch (error) {
     if (errnoOf(error) === 'ENOENT') return undefined
-    throw new Failure(
-      'host_unfit',
-      `cannot read ${file}: ${error instanceof Error ? error.message : error}`,
-      { cause: error },
-    )
+    throw new Failure('host_unfit', `cannot use ${file}: ${reasonOf(error)}`, { cause: error })
+  }
+}
+
+/** What the access file of a bus says, if there is one. Throws `Failure` (`host_unfit`). */
+export const readAccess = (file: string): BusAccess | undefined => {
+  const text = readSecret(file)
+  try {
+    return text === undefined ? undefined : BusAccess.parse(JSON.parse(text))
+  } catch (error) {
+    throw new Failure('host_unfit', `cannot read ${file}: ${reasonOf(error)}`, { cause: error })
   }
 }
 
 const optional = (value: string | undefined): string | undefined => (value === '' ? undefined : value)
+const file = (value: string | undefined): string | undefined => (value ? resolve(value) : undefined)
+
+/** Certificates of the bus; what is not given is not used. Absolute paths of PEM files. */
+const tlsOf = (env: NodeJS.ProcessEnv) => ({
+  /** Who signed the server's certificate; giving it turns TLS on. */
+  ca: file(env['DOLLY_NATS_CA']),
+  /** What this host's programs show the server, where it asks. */
+  cert: file(env['DOLLY_NATS_CERT']),
+  key: file(env['DOLLY_NATS_KEY']),
+  /** What the stack's own server shows; giving them makes it refuse plain text. */
+  serverCert: file(env['DOLLY_NATS_SERVER_CERT']),
+  serverKey: file(env['DOLLY_NATS_SERVER_KEY']),
+  /** Who signed the certificates that the stack's own server asks of everyone: mutual TLS. */
+  clientCa: file(env['DOLLY_NATS_CLIENT_CA']),
+})
 
 /**
  * The stack this process belongs to, from `DOLLY_ROOT`, `DOLLY_NODE`, `DOLLY_NATS_URL` and the other
@@ -94,6 +118,7 @@ export const loadConfig = (env: NodeJS.ProcessEnv = process.env) => {
     natsUrl: optional(env['DOLLY_NATS_URL']),
     natsUser: optional(env['DOLLY_NATS_USER']),
     natsPassword: optional(env['DOLLY_NATS_PASSWORD']),
+    natsTls: tlsOf(env),
     /** Whether `trace.inject` may fail launches and end services on purpose. */
     faultInjection: env['DOLLY_FAULT_INJECTION'] === 'on',
     /** Milliseconds between two comparisons of the host with the log. */
@@ -110,7 +135,7 @@ export const busAccess = (
   config: Config,
   role: string,
 ): { url: string; user?: string; password?: string } => {
-  const access = readAccess(config.root)
+  const access = readAccess(join(config.root, 'nats/access.json'))
   const url = config.natsUrl ?? access?.url
   if (!url) {
     throw new Failure(

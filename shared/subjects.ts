@@ -14,6 +14,10 @@ export const subjects = {
   event: (kind: string, id: string) => `event.${kind}.${id}`,
   events: (kind = '*') => `event.${kind}.*`,
   everyEvent: 'event.>',
+  /** A key of a bucket. */
+  key: (bucket: string, key: string) => `$KV.${bucket}.${key}`,
+  /** First token of a user's inboxes, which nobody else may read; of a client's what every NATS client takes untold. */
+  inbox: (user: string) => (user === 'client' ? '_INBOX' : `_INBOX_${user.replaceAll(/[.*>\s]/g, '-')}`),
 } as const
 
 /** The id an event's subject speaks of: its third token. */

@@ -24,7 +24,6 @@ const drainMs = 1000
 const config = loadConfig()
 const log = createLog({ service: 'orchestrator', node: config.node }, config.logLevel)
 const bus = await connectBus(config, { role: 'orchestrator', log })
-await bus.ensureStreams()
 const stop = new AbortController()
 const { node, ackWaitMs } = config
 const projection = await createProjection({ bus, node, log, signal: stop.signal })

@@ -1,3 +1,4 @@
+import { subjects } from '../subjects.ts'
 import { failureOf } from './failure-of.ts'
 import { unlessLost } from './lost-replies.ts'
 import { type NatsConnection, headers } from './nats.ts'
@@ -14,7 +15,9 @@ export const bucket = async (connection: NatsConnection, name: string, { markTtl
       throw failureOf(error, `cannot ${what} of ${name}`)
     }
   }
-  const kv = await failing('find the keys', () => connection.jetstream().views.kv(name, { history: 1 }))
+  const kv = await failing('find the keys', () =>
+    connection.jetstream().views.kv(name, { bindOnly: true, allow_direct: true }),
+  )
 
   /** The client marks a deletion for ever; the server forgets this mark by itself (Nats-TTL, ADR-48). */
   const mark = (key: string, previousSeq: number) => {
@@ -23,7 +26,7 @@ export const bucket = async (connection: NatsConnection, name: string, { markTtl
     meta.set('Nats-Rollup', 'sub')
     meta.set('Nats-TTL', markTtl)
     const options = { headers: meta, expect: { lastSubjectSequence: previousSeq } }
-    return connection.jetstream().publish(`$KV.${name}.${key}`, '', options)
+    return connection.jetstream().publish(subjects.key(name, key), '', options)
   }
 
   const entries = async (): Promise<{ key: string; value: string }[]> => {

@@ -1,6 +1,7 @@
 import { type Config, busAccess } from '../config.ts'
 import { Failure } from '../failure.ts'
 import type { Log } from '../log.ts'
+import { subjects } from '../subjects.ts'
 import { failureOf } from './failure-of.ts'
 import { loseReplies } from './lost-replies.ts'
 import { Events, type NatsConnection, connect } from './nats.ts'
@@ -26,16 +27,33 @@ export const watchStatus = async (
   }
 }
 
+/** Asked at every reconnection: passwords are rotated under connections that stay. */
+const credentialsOf = (config: Config, role: string) => {
+  let last = busAccess(config, role)
+  return () => {
+    try {
+      last = busAccess(config, role)
+    } catch (error) {
+      if (!(error instanceof Failure)) throw error // the file is gone or being replaced: what was right may still be
+    }
+    return { user: last.user ?? '', pass: last.password ?? '' }
+  }
+}
+
+const tlsOf = ({ natsTls: { ca, cert, key } }: Config) =>
+  ca ? { tls: { caFile: ca, ...(cert ? { certFile: cert } : {}), ...(key ? { keyFile: key } : {}) } } : {}
+
 /** An open connection as `role`. Throws `Failure` (`unavailable`, `not_permitted`, `host_unfit`). */
 export const openConnection = async (
   config: Config,
   role: string,
   patient: boolean,
 ): Promise<NatsConnection> => {
-  const { url, user, password } = busAccess(config, role)
+  const { url, user } = busAccess(config, role)
   const connection = await connect({
     servers: url,
-    ...(user ? { user, pass: password } : {}),
+    ...(user ? { authenticator: credentialsOf(config, role), inboxPrefix: subjects.inbox(user) } : {}),
+    ...tlsOf(config),
     name: `${role}@${config.node}`,
     maxReconnectAttempts: -1,
     // A stack trace taken with every request, for the case that it fails, costs as much as the request.

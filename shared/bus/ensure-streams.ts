@@ -2,7 +2,7 @@ import type { Config } from '../config.ts'
 import { streams } from '../streams.ts'
 import type { ConsumerConfig, NatsConnection, StreamConfig } from './nats.ts'
 
-/** Makes or updates the streams, their consumers and the buckets; needs a role that may. */
+/** Makes or updates the streams, their consumers and the buckets; needs the role `bootstrap`: nobody else may. */
 export const ensureStreams = async (connection: NatsConnection, config: Config): Promise<void> => {
   const manager = await connection.jetstreamManager({ timeout: 10_000 })
   const { commands, events, consumers, projector, restarts, buckets } = streams(config)

@@ -9,17 +9,22 @@ export interface Verb<In extends z.ZodType = z.ZodType, Out extends z.ZodType = 
   subject: string
   input: In
   output: Out
+  /** Who may ask it; an operator may ask everything. */
+  role: 'client' | 'operator'
 }
 
 const verb = <In extends z.ZodType, Out extends z.ZodType>(
   subject: string,
   input: In,
   output: Out,
-): Verb<In, Out> => ({
-  subject,
-  input,
-  output,
-})
+): Verb<In, Out> => ({ subject, input, output, role: 'client' })
+
+/** One that changes a host or gives up a saga, or shows what nobody else needs. */
+const operatorVerb = <In extends z.ZodType, Out extends z.ZodType>(
+  subject: string,
+  input: In,
+  output: Out,
+): Verb<In, Out> => ({ subject, input, output, role: 'operator' })
 
 const SagaSummary = z.object({
   id: z.string(),
@@ -66,13 +71,14 @@ export const verbs = {
     Target.extend({ execId: z.string(), timeoutMs: z.number().int().positive() }),
     host.execWait.output,
   ),
-  imageImport: verb(
+  /** Reads a file of the host, as root. */
+  imageImport: operatorVerb(
     'image.import',
     host.imageImport.input.extend({ node: z.string().optional() }).strict(),
     Image,
   ),
   imageList: verb('image.list', z.strictObject({ node: z.string().optional() }), host.imageList.output),
-  imageRemove: verb(
+  imageRemove: operatorVerb(
     'image.rm',
     host.imageRemove.input.extend({ node: z.string().optional() }).strict(),
     host.imageRemove.output,
@@ -82,7 +88,7 @@ export const verbs = {
     z.strictObject({ all: z.boolean().default(false) }),
     z.object({ sagas: z.array(SagaSummary) }),
   ),
-  sagaShow: verb(
+  sagaShow: operatorVerb(
     'saga.show',
     Target,
     z.object({
@@ -93,15 +99,15 @@ export const verbs = {
     }),
   ),
   /** Undoes a stuck saga again, from what is left. */
-  sagaRetry: verb('saga.retry', Target, SagaSummary),
+  sagaRetry: operatorVerb('saga.retry', Target, SagaSummary),
   /** Leaves one resource of a stuck saga as it is and undoes the rest. */
-  sagaSkip: verb('saga.skip', Target.extend({ step: z.string() }), SagaSummary),
+  sagaSkip: operatorVerb('saga.skip', Target.extend({ step: z.string() }), SagaSummary),
   /** Gives a stuck saga up: what is left stays on the host, and the log says that it was left. */
-  sagaAbort: verb('saga.abort', Target, SagaSummary),
+  sagaAbort: operatorVerb('saga.abort', Target, SagaSummary),
   /** Makes the projection of all containers anew from the log. */
-  sagaRebuild: verb('saga.rebuild', z.strictObject({}), z.object({ containers: z.number() })),
+  sagaRebuild: operatorVerb('saga.rebuild', z.strictObject({}), z.object({ containers: z.number() })),
   /** Removes what a host keeps of a container that the log does not know: only ever on an operator's word. */
-  nodeClean: verb(
+  nodeClean: operatorVerb(
     'node.clean',
     Target.extend({ node: z.string().optional() }),
     z.object({ removed: z.array(z.string()) }),

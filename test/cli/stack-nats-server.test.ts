@@ -43,13 +43,12 @@ test('a port that another program has taken is exchanged for a free one', async 
 
 test('a client commands and reads, and may neither act on a host nor forge an event', async (t) => {
   await using server = await startNatsServer()
-  await using operator = await server.bus('operator')
-  await operator.ensureStreams()
+  await using orchestrator = await server.bus('orchestrator')
   await using client = await server.bus('client')
 
   t.is((await client.publishCommand(subjects.create, { id: 'a' })).stream, 'COMMANDS')
   const event = { kind: 'container', id: 'a', type: 'container.running', data: {}, messageId: 'a:1' }
-  await operator.append(event)
+  await orchestrator.append(event)
   t.is((await client.journal('container', 'a')).length, 1)
 
   const { config } = server
@@ -57,13 +56,13 @@ test('a client commands and reads, and may neither act on a host nor forge an ev
     message: /host\..*permission/i,
   })
   await t.throwsAsync(client.append({ ...event, messageId: 'a:2' }), { message: /event\.container\.a/ })
-  t.is((await operator.journal('container', 'a')).length, 1)
+  t.is((await orchestrator.journal('container', 'a')).length, 1)
 })
 
 test('a service hears only requests to itself on its own node', async (t) => {
   await using server = await startNatsServer()
   const { node } = server.config
-  await using operator = await server.bus('operator')
+  await using orchestrator = await server.bus('orchestrator')
   await using storage = await server.bus('storage')
   await using network = await server.bus('network')
   const serve = (bus: Bus, subject: string) =>
@@ -80,12 +79,12 @@ test('a service hears only requests to itself on its own node', async (t) => {
   await serve(storage, own)
   await serve(network, foreign)
   await eventually('storage answers', () =>
-    operator.request(own, {}, { timeoutMs: 500 }).then(
+    orchestrator.request(own, {}, { timeoutMs: 500 }).then(
       () => true,
       () => false,
     ),
   )
-  await t.throwsAsync(operator.request(foreign, {}, { timeoutMs: 500 }), { code: 'unavailable' })
+  await t.throwsAsync(orchestrator.request(foreign, {}, { timeoutMs: 500 }), { code: 'unavailable' })
 })
 
 test('nobody without credentials is let in', async (t) => {

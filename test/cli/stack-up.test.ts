@@ -41,7 +41,7 @@ const onHost = async ({ names }: Config): Promise<string[]> => {
   ]
 }
 
-const stateOf = async ({ bus, config }: Stack, id: string) => {
+const stateOf = async ({ inside: bus, config }: Stack, id: string) => {
   // Patiently: after the stack has come up again, the connection and the service may not be back yet.
   const asking = () =>
     bus.request(subjects.host(config.node, 'namespace', 'state'), { id }, { timeoutMs: 2000 })

@@ -43,7 +43,7 @@ test('a journal that has become long goes on from a checkpoint', async (t) => {
   const note = (n: number) => {
     const data = { id, code: 'busy', reason: 'told many times' }
     const type = 'container.restart-failed'
-    return stack.bus.append({ kind: 'container', id, type, messageId: `${id}:note:${n}`, data })
+    return stack.inside.append({ kind: 'container', id, type, messageId: `${id}:note:${n}`, data })
   }
   for (const round of [1, 2, 3, 4, 5]) {
     await Promise.all(Array.from({ length: 520 }, (_, n) => note(round * 1000 + n)))
@@ -57,7 +57,7 @@ test('a container outlives the oldest records of a full log', async (t) => {
   await using stack = await startStack({ DOLLY_EVENTS_MAX_BYTES: '1M', DOLLY_RECONCILE_MS: '200' })
   await using client = await containerClient(stack.config)
   const before = await client.create(sleeping)
-  const { firstSequence: began } = await stack.bus.logState()
+  const { firstSequence: began } = await stack.inside.logState()
   const nonsense = async () => {
     const messageId = ulid()
     await client.bus.publishCommand(subjects.create, { image: 7, id: messageId }, { messageId })
@@ -67,7 +67,7 @@ test('a container outlives the oldest records of a full log', async (t) => {
     'the log has dropped the records of its making',
     async () => {
       await Promise.all(Array.from({ length: 50 }, nonsense))
-      return (await stack.bus.logState()).firstSequence > before.sequence + began
+      return (await stack.inside.logState()).firstSequence > before.sequence + began
     },
     60_000,
   )

@@ -127,7 +127,7 @@ test('the list is made anew when its bucket is missing at start', async (t) => {
   const expected = await listed(before)
   await before[Symbol.asyncDispose]()
 
-  const bucket = join(config.names.nats, 'jetstream/jetstream/$G/streams/KV_containers')
+  const bucket = join(config.names.nats, 'jetstream/jetstream/DOLLY/streams/KV_containers')
   await restarted(stack, () => rm(bucket, { recursive: true }))
 
   await using client = await containerClient(config)

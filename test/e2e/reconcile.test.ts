@@ -114,7 +114,7 @@ test('what belongs to an id that the log does not know is reported and kept unti
 test('a name that a container that is gone still holds is given free, and told', async (t) => {
   const { id } = await client.create({ command: ['true'], name: 'once.mine' })
   await client.remove(id)
-  const names = await stack.bus.bucket('names')
+  const names = await stack.inside.bucket('names')
   const mark = await names.get('once=mine')
   await names.put('once=mine', id, { previousSeq: mark?.revision ?? 0 })
   const told = await node.until('container.cleaned', id)
@@ -124,7 +124,7 @@ test('a name that a container that is gone still holds is given free, and told',
 
 test('a name held by an id that the log does not know is kept until an operator has it removed', async (t) => {
   const id = ulid()
-  const names = await stack.bus.bucket('names')
+  const names = await stack.inside.bucket('names')
   await names.create('foreign', id)
   t.teardown(async () => void (await ask(stack.bus, verbs.nodeClean, { container: id })))
   t.is((await node.until('container.unexplained', id)).data['ownership'], 'unknown')
@@ -189,7 +189,7 @@ test('a saga that nobody drives is finished', async (t) => {
     transitions: [{ step: 'storage', status: 'doing' }],
   }
   const event = { kind: 'container', id, type: 'saga.started', messageId: `${id}:1`, data: { record } }
-  await stack.bus.append(event, 0)
+  await stack.inside.append(event, 0)
   await client.until('it runs', ({ subject, type }) => subject === id && type === 'container.running', 15_000)
   t.is((await client.get(id)).status, 'running')
   await client.remove(id)
@@ -210,7 +210,7 @@ test('a saga of an unknown version is refused and told, and the fleet goes on', 
     transitions: [],
   }
   const event = { kind: 'container', id, type: 'saga.started', messageId: `${id}:1`, data: { record } }
-  await stack.bus.append(event, 0)
+  await stack.inside.append(event, 0)
   const refused = await node.until('saga.refused', id, 15_000)
   t.regex(String(refused.data['reason']), /saga create-container version 99/)
   t.deepEqual(tracesOf(stack.config, id), [])
@@ -218,7 +218,7 @@ test('a saga of an unknown version is refused and told, and the fleet goes on', 
   await client.remove(other)
   // Its log is closed, so that the stack can be emptied.
   const append = { kind: 'container', id, type: 'container.abandoned', messageId: `${id}:2`, data: {} }
-  await stack.bus.append(append)
+  await stack.inside.append(append)
   await eventually('it is listed no more', async () =>
     (await ask(stack.bus, verbs.sagaList, { all: true })).sagas.every((saga) => saga.id !== id),
   )
@@ -226,7 +226,7 @@ test('a saga of an unknown version is refused and told, and the fleet goes on', 
 
 test('the list is rebuilt from the log on an operator’s word', async (t) => {
   const { id } = await containerFor(t, client)
-  const bucket = await stack.bus.bucket('containers')
+  const bucket = await stack.inside.bucket('containers')
   const listed = async () => (await ask(client.bus, verbs.containerList, { all: true })).containers
   // The list is as new as the log then: nothing is still on its way that would bring the key back.
   t.true((await listed()).some((container) => container.id === id))

@@ -101,7 +101,7 @@ test('one that ran for ten seconds is restarted after 100 ms again', async (t) =
 
 test('one whose start fails says so, is tried again, and comes back when the cause has gone', async (t) => {
   const { id, pid = 0 } = await containerFor(t, client, { restart: 'always', image: 'busybox' })
-  const bucket = await stack.bus.bucket('names')
+  const bucket = await stack.inside.bucket('names')
   const lease = await bucket.get(id)
   await bucket.put(id, 'someone-else', { previousSeq: lease?.revision ?? 0 })
   process.kill(pid, 'SIGKILL')

@@ -48,7 +48,7 @@ for (const [what, fault] of Object.entries(faults)) {
       await client.create({ id, command: ['sleep', '1000'] })
       const { records } = await ask(stack.bus, verbs.sagaShow, { container: id })
       const n = Math.max(...records.map(({ data }) => (data as { record?: { n: number } }).record?.n ?? 0))
-      const { sequence } = await stack.bus.append({
+      const { sequence } = await stack.inside.append({
         kind: 'container',
         id,
         type: 'saga.progressed',
@@ -56,7 +56,7 @@ for (const [what, fault] of Object.entries(faults)) {
         ...(fault(id, n) as { data: Record<string, unknown> }),
       })
       // An event that makes the list look at the container again.
-      await stack.bus.append({
+      await stack.inside.append({
         kind: 'container',
         id,
         type: 'container.paused',

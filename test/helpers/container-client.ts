@@ -12,6 +12,7 @@ import { retrying } from '../../shared/retry.ts'
 import { subjects } from '../../shared/subjects.ts'
 import { eventually } from './stack.ts'
 
+const log = createLog({}, 'silent')
 const outcomeWithinMs = 60_000
 
 interface Waiter {
@@ -66,7 +67,7 @@ const isOutcome = ({ type }: CloudEvent): boolean => (outcomeTypes as readonly s
 
 /** A client of a stack as any NATS client may be one: role `client`, commands, verbs and the events. */
 export const containerClient = async (config: Config) => {
-  const bus = await connectBus(config, { role: 'client', log: createLog({}, 'silent'), patient: false })
+  const bus = await connectBus(config, { role: 'client', log, patient: false })
   const tape = eventTape(bus)
 
   const publish = async (subject: string, body: unknown, messageId = ulid()): Promise<string> => {
@@ -123,12 +124,16 @@ export const containerClient = async (config: Config) => {
         timeoutMs,
       ),
     /** Waits until a service answers from another process than `before`. */
-    answers: (service: string, before: number | undefined): Promise<void> =>
-      eventually(
-        `${service} answers from another process than ${before}`,
-        async () => (await bus.ping(service)).some(({ metadata }) => metadata['pid'] !== String(before)),
-        30_000,
-      ),
+    answers: async (service: string, before: number | undefined): Promise<void> => {
+      const operator = await connectBus(config, { role: 'operator', log })
+      const isNew = async () =>
+        (await operator.ping(service)).some(({ metadata }) => metadata['pid'] !== String(before))
+      try {
+        await eventually(`${service} answers from another process than ${before}`, isNew, 30_000)
+      } finally {
+        await operator.close()
+      }
+    },
     /** Runs a command in a running container; answers what it wrote and how it ended. */
     exec: async (container: string, args: string[]) => {
       const { execId, attachSocket } = await ask(bus, verbs.containerExec, { container, args })

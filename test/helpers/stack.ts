@@ -1,4 +1,5 @@
 import { mkdir, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { ulid } from 'ulid'
 import { type Bus, connectBus } from '../../shared/bus.ts'
@@ -7,6 +8,7 @@ import { verbs } from '../../shared/contracts/verbs.ts'
 import { createLog } from '../../shared/log.ts'
 import { retrying } from '../../shared/retry.ts'
 import { subjects } from '../../shared/subjects.ts'
+import { bootstrapBus } from '../../services/cli/stack/bootstrap-bus.ts'
 import { down } from '../../services/cli/stack/down.ts'
 import { environmentOf } from '../../services/cli/stack/stack-environment.ts'
 import { runningSupervisor } from '../../services/cli/stack/stack-files.ts'
@@ -31,14 +33,22 @@ export const eventually = async (
 }
 
 /**
- * A bare NATS server as every stack's: JetStream on disk, synced always, a user per role. `config`
- * leads `connectBus` to it. Disposing stops it and removes its root.
+ * A bare NATS server as every stack's: JetStream on disk, synced always, a user per role, its streams made.
+ * `config` leads `connectBus` to it. Disposing stops it and removes its root.
  */
 export const startNatsServer = async (env: Record<string, string> = {}) => {
   const temporary = await temporaryConfig(env)
   const { config } = temporary
   await mkdir(config.names.logs, { recursive: true })
-  let running = await start(config, { log }).catch(async (error: unknown) => {
+  const bootstrapped = async () => {
+    const started = await start(config, { log })
+    await bootstrapBus(config, log).catch(async (error: unknown) => {
+      await started.server.stop()
+      throw error
+    })
+    return started
+  }
+  let running = await bootstrapped().catch(async (error: unknown) => {
     await temporary[Symbol.asyncDispose]()
     throw error
   })
@@ -53,7 +63,7 @@ export const startNatsServer = async (env: Record<string, string> = {}) => {
     /** Stops the server; `start` brings it back with the same data, credentials and, if it is still free, port. */
     stop: () => running.server.stop(),
     start: async () => {
-      running = await start(config, { log })
+      running = await bootstrapped()
     },
     [Symbol.asyncDispose]: async () => {
       await running.server.stop()
@@ -91,6 +101,17 @@ const deleteContainers = async (config: Config): Promise<void> => {
 const isMounted = async ({ names }: Config) =>
   (await readFile('/proc/self/mountinfo', 'utf8')).includes(` ${names.cowfs} `)
 
+/** What the server refused to a service: each may do exactly what it has to, so there is nothing. */
+const refusals = async ({ names }: Config): Promise<string[]> => {
+  const log = await readFile(join(names.logs, 'nats-server.log'), 'utf8')
+  return log.split('\n').filter((line) => /"DOLLY\/user:[^"]*" - \w+ Violation/.test(line))
+}
+
+const expectNoRefusals = async (config: Config): Promise<void> => {
+  const refused = await refusals(config)
+  if (refused.length > 0) throw new Error(`the bus refused its services: ${refused.slice(0, 5).join('; ')}`)
+}
+
 /** Tries each part even when an earlier one failed; what failed is thrown at the end. */
 const everyPart = async (parts: (() => Promise<unknown>)[]): Promise<void> => {
   const errors: unknown[] = []
@@ -118,19 +139,24 @@ export const startStack = async (env: Record<string, string> = {}) => {
     throw error
   })
   const bus = await connectBus(config, { role: 'operator', log, patient: false })
+  const inside = await connectBus(config, { role: 'orchestrator', log, patient: false })
   return {
     config,
     info: started.info,
     bus,
+    /** The bus as an orchestrator has it: for a test that writes what only orchestrators may, or asks hosts. */
+    inside,
     /** The variables that lead `dolly` and any other program to this stack. */
     env: environmentOf(config),
     logOf: (service: string) => readFile(`${config.names.logs}/${service}.log`, 'utf8'),
     [Symbol.asyncDispose]: async () => {
       await everyPart([
         () => bus.close(),
+        () => inside.close(),
         () => deleteContainers(config),
         takeDown,
         async () => started.letGo(),
+        () => expectNoRefusals(config),
         removeRoot,
       ])
     },

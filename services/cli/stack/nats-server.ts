@@ -1,11 +1,12 @@
 import { randomBytes } from 'node:crypto'
-import { mkdir, readFile, rename, writeFile } from 'node:fs/promises'
+import { mkdir, rename, writeFile } from 'node:fs/promises'
 import { type Socket, connect, createServer } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
-import { BusAccess, type Config } from '../../../shared/config.ts'
-import { Failure, errnoOf, reasonOf } from '../../../shared/failure.ts'
-import { busRoles, permissionsOf } from './nats-permissions.ts'
+import { type BusAccess, type Config, readAccess } from '../../../shared/config.ts'
+import { Failure } from '../../../shared/failure.ts'
+import { accountsOf } from './nats-accounts.ts'
+import { type BusRole, busRoles, userOf } from './nats-permissions.ts'
 
 const usualPort = 4222
 // Said, not derived from free space: streams reserve their bounds, which a small disk would refuse.
@@ -21,15 +22,6 @@ export const natsFiles = ({ names }: Config) => ({
 
 /** How the embedded server of this stack is known on the wire, so that a foreign one on its port is noticed. */
 export const serverName = ({ node, tag }: Config): string => `dolly-${tag}-${node}`
-
-const readAccess = async (file: string): Promise<BusAccess | undefined> => {
-  try {
-    return BusAccess.parse(JSON.parse(await readFile(file, 'utf8')))
-  } catch (error) {
-    if (errnoOf(error) === 'ENOENT') return undefined
-    throw new Failure('host_unfit', `cannot read ${file}: ${reasonOf(error)}`, { cause: error })
-  }
-}
 
 /** Port 0 asks the kernel for a free one. */
 const bindable = async (port: number): Promise<number | undefined> => {
@@ -57,16 +49,34 @@ const writeSecret = async (file: string, text: string): Promise<void> => {
   await rename(`${file}.new`, file)
 }
 
-const configurationOf = (config: Config, port: number, { users }: BusAccess): object => ({
+/** Throws `Failure` (`host_unfit`) when a part of what TLS takes is missing. */
+const tlsOf = ({ natsTls: { ca, serverCert, serverKey, clientCa } }: Config): object => {
+  if (!serverCert && !serverKey && !clientCa) return {}
+  if (!serverCert || !serverKey || !ca)
+    throw new Failure(
+      'host_unfit',
+      'cannot use TLS on the bus: DOLLY_NATS_SERVER_CERT, DOLLY_NATS_SERVER_KEY and DOLLY_NATS_CA go together',
+    )
+  const verify = clientCa ? { ca_file: clientCa, verify: true } : {}
+  return { tls: { cert_file: serverCert, key_file: serverKey, ...verify } }
+}
+
+const configurationOf = (config: Config, access: BusAccess): object => ({
   server_name: serverName(config),
-  listen: `${host}:${port}`,
+  listen: new URL(access.url).host,
+  ...tlsOf(config),
   max_payload: 1_048_576,
   // Without `always`, acknowledged events may be lost for up to two minutes of a power failure.
   jetstream: { store_dir: natsFiles(config).store, sync_interval: 'always', ...storeLimits },
-  authorization: {
-    users: busRoles.map((role) => ({ ...users[role], permissions: permissionsOf(role, config.node) })),
-  },
+  accounts: accountsOf(access, config.node),
 })
+
+/** The password that the role's user had, or a new one. */
+const credentials = ({ node }: Config, role: BusRole, before?: BusAccess) => {
+  const user = userOf(role, node)
+  const known = before?.users[role]
+  return known?.user === user ? known : { user, password: randomBytes(32).toString('base64url') }
+}
 
 /**
  * Writes the configuration and the credentials of the embedded server; passwords and the port are
@@ -78,16 +88,15 @@ export const writeNatsConfiguration = async (
 ): Promise<BusAccess> => {
   const { configuration, access: accessFile, store } = natsFiles(config)
   await mkdir(store, { recursive: true, mode: 0o700 })
-  const before = await readAccess(accessFile)
+  const before = readAccess(accessFile)
   const port = await freePort(anyPort ? [] : [before ? Number(new URL(before.url).port) : usualPort])
-  const fresh = (role: string) => ({ user: role, password: randomBytes(32).toString('base64url') })
   const access = {
     url: `nats://${host}:${port}`,
-    users: Object.fromEntries(busRoles.map((role) => [role, before?.users[role] ?? fresh(role)])),
+    users: Object.fromEntries(busRoles.map((role) => [role, credentials(config, role, before)])),
   }
   await writeSecret(accessFile, JSON.stringify(access, null, 2))
   // The server's configuration language is a superset of JSON.
-  await writeSecret(configuration, JSON.stringify(configurationOf(config, port, access), null, 2))
+  await writeSecret(configuration, JSON.stringify(configurationOf(config, access), null, 2))
   return access
 }
 

@@ -6,6 +6,7 @@ import type { Config } from '../../../shared/config.ts'
 import { Failure, reasonOf } from '../../../shared/failure.ts'
 import type { Log } from '../../../shared/log.ts'
 import { type KeptProgram, keepRunning } from './keep-running.ts'
+import { bootstrapBus } from './bootstrap-bus.ts'
 import { environmentOf, leanMemory } from './stack-environment.ts'
 import { startNatsServer } from './start-nats-server.ts'
 import { endOrphans } from './orphans.ts'
@@ -144,6 +145,7 @@ export const supervise = async (config: Config, options: SupervisorOptions) => {
       running.push(nats.server)
       watching = watchStore(config, { server: nats.server, log })
       url = nats.url
+      await bootstrapBus({ ...config, natsUrl: url }, log)
       onProgress(`nats-server ${nats.version} answers at ${url}`)
     }
     const services = wanted.map((service) =>

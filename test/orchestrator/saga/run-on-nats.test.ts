@@ -9,7 +9,6 @@ import { fail, failureTable, recorded, setUp } from './failure-table.ts'
 test('the failure table holds on a real log, which replays to the same end', async (t) => {
   await using server = await startNatsServer()
   await using bus = await server.bus('orchestrator')
-  await bus.ensureStreams()
   const log = createLog({}, 'silent')
   const { signal } = new AbortController()
   for (const [row, { fails, calls: expected, outcome }] of failureTable.entries()) {
