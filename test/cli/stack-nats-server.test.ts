@@ -7,7 +7,7 @@ import { type Bus, connectBus } from '../../shared/bus.ts'
 import { createLog } from '../../shared/log.ts'
 import { subjects } from '../../shared/subjects.ts'
 import { findNatsServer } from '../../services/cli/stack/nats-binary.ts'
-import { natsFiles } from '../../services/cli/stack/nats-server.ts'
+import { natsFiles } from '../../services/cli/stack/nats-configuration.ts'
 import { eventually, startNatsServer } from '../helpers/stack.ts'
 
 const log = createLog({}, 'silent')

@@ -45,6 +45,7 @@ export const catalogue: readonly CommandEntry[] = [
     description: 'see to launches and deletions that are stuck',
     load: () => import('./saga.ts'),
   },
+  { name: 'bus', description: 'see to the bus and its users', load: () => import('./bus.ts') },
   { name: 'image', description: 'import, list and remove images', load: () => import('./image.ts') },
   { name: 'images', description: 'list images', load: () => import('./images.ts') },
   { name: 'schema', description: 'print the JSON Schema of a message', load: () => import('./schema.ts') },

@@ -1,11 +1,13 @@
 import type { Config } from '../../../shared/config.ts'
-import { natsFiles } from './nats-server.ts'
+import { natsFiles } from './nats-configuration.ts'
 import { type ProcessIdentity, endProcess, findProcesses } from './process-table.ts'
 import { serviceNames } from './project.ts'
 
 const main = new RegExp(`(?:^|/)services/(?:${serviceNames.join('|')})/main\\.ts$`)
 
-const servers = (config: Config) => findProcesses((args) => args.includes(natsFiles(config).configuration))
+/** The stack's own NATS servers: one, or none. */
+export const runningServers = (config: Config) =>
+  findProcesses((args) => args.includes(natsFiles(config).configuration))
 
 const services = (config: Config) =>
   findProcesses((args) => args.some((arg) => main.test(arg)), [`DOLLY_ROOT=${config.root}`])
@@ -18,9 +20,9 @@ const endAll = (processes: ProcessIdentity[]) => Promise.all(processes.map((one)
  */
 export const endOrphans = async (config: Config): Promise<number> => {
   const endedServices = await endAll(await services(config))
-  const endedServers = await endAll(await servers(config))
+  const endedServers = await endAll(await runningServers(config))
   return endedServices.length + endedServers.length
 }
 
 /** Whether the stack's own NATS server runs, under a supervisor or left by one. */
-export const natsRuns = async (config: Config): Promise<boolean> => (await servers(config)).length > 0
+export const natsRuns = async (config: Config): Promise<boolean> => (await runningServers(config)).length > 0

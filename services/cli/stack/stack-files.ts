@@ -53,33 +53,39 @@ export const runningSupervisor = async (config: Config): Promise<ProcessIdentity
 }
 
 /**
- * Makes this process the one supervisor of the root until it ends or releases. The lock is a socket
- * in the abstract namespace: the kernel gives it to one process only and takes it back from a dead one.
- * Throws `Failure` (`conflict`).
+ * Gives this process alone a part of the root until it ends or releases; undefined when another has it. The lock
+ * is a socket in the abstract namespace: the kernel gives it to one process only and takes it back from a dead one.
  */
-export const lockStack = async (config: Config): Promise<{ release: () => Promise<void> }> => {
+export const lockRoot = async ({ root }: Config, part: string): Promise<(() => void) | undefined> => {
   const lock = createServer()
   const { promise: locked, resolve, reject } = Promise.withResolvers<void>()
   lock.once('error', reject)
-  lock.listen(`\0dolly-supervisor-${shortHash(config.root, 26)}`, resolve)
+  lock.listen(`\0dolly-${part}-${shortHash(root, 26)}`, resolve)
   try {
     await locked
   } catch (error) {
     if (errnoOf(error) !== 'EADDRINUSE') throw error
-    const holder = await runningSupervisor(config)
-    const who = holder ? `a supervisor runs as process ${holder.pid}` : 'another program holds the lock'
-    throw new Failure('conflict', `cannot start the stack of ${config.root}: ${who}; "dolly down" stops it`, {
-      cause: error,
-    })
+    return undefined
   }
   lock.unref()
+  return () => void lock.close()
+}
+
+/** Makes this process the one supervisor of the root until it ends or releases. Throws `Failure` (`conflict`). */
+export const lockStack = async (config: Config): Promise<{ release: () => Promise<void> }> => {
+  const release = await lockRoot(config, 'supervisor')
+  if (!release) {
+    const holder = await runningSupervisor(config)
+    const who = holder ? `a supervisor runs as process ${holder.pid}` : 'another program holds the lock'
+    throw new Failure('conflict', `cannot start the stack of ${config.root}: ${who}; "dolly down" stops it`)
+  }
   const own = await identify(process.pid)
   await replaceFile(pidFile(config), own ?? { pid: process.pid, startTicks: '' })
   return {
     release: async () => {
       await absentIsSuccess(() => unlink(stackFile(config)))
       await absentIsSuccess(() => unlink(pidFile(config)))
-      lock.close()
+      release()
     },
   }
 }

@@ -3,7 +3,8 @@ import type { Config } from '../../../shared/config.ts'
 import type { Log } from '../../../shared/log.ts'
 import { type KeptProgram, keepRunning } from './keep-running.ts'
 import { findNatsServer } from './nats-binary.ts'
-import { natsAnswers, natsFiles, writeNatsConfiguration } from './nats-server.ts'
+import { natsFiles, writeNatsConfiguration } from './nats-configuration.ts'
+import { natsAnswers } from './nats-server.ts'
 
 // Between the look for a free port and the server's start another program may take it.
 const maxTries = 3

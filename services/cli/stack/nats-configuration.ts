@@ -1,0 +1,114 @@
+import { randomBytes } from 'node:crypto'
+import { mkdir, readFile, rename, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { type BusAccess, type Config, readAccess } from '../../../shared/config.ts'
+import { Failure, errnoOf } from '../../../shared/failure.ts'
+import { accountsOf } from './nats-accounts.ts'
+import { freePort, loopback } from './nats-port.ts'
+import { type BusRole, busRoles, userOf } from './nats-permissions.ts'
+
+const usualPort = 4222
+// Said, not derived from free space: streams reserve their bounds, which a small disk would refuse.
+const storeLimits = { max_file_store: 8 * 2 ** 30, max_memory_store: 2 ** 28 }
+
+/** Files of the embedded server under `<root>/nats`. */
+export const natsFiles = ({ names }: Config) => ({
+  configuration: join(names.nats, 'nats.conf'),
+  access: join(names.nats, 'access.json'),
+  store: join(names.nats, 'jetstream'),
+})
+
+/** How the embedded server of this stack is known on the wire, so that a foreign one on its port is noticed. */
+export const serverName = ({ node, tag }: Config): string => `dolly-${tag}-${node}`
+
+// Written beside and renamed: a crash leaves the old file or the new one, never half of one.
+const writeSecret = async (file: string, text: string): Promise<void> => {
+  await writeFile(`${file}.new`, text, { mode: 0o600 })
+  await rename(`${file}.new`, file)
+}
+
+/** Throws `Failure` (`host_unfit`) when a part of what TLS takes is missing. */
+const tlsOf = ({ natsTls: { ca, serverCert, serverKey, clientCa } }: Config): object => {
+  if (!serverCert && !serverKey && !clientCa) return {}
+  if (!serverCert || !serverKey || !ca)
+    throw new Failure(
+      'host_unfit',
+      'cannot use TLS on the bus: DOLLY_NATS_SERVER_CERT, DOLLY_NATS_SERVER_KEY and DOLLY_NATS_CA go together',
+    )
+  const verify = clientCa ? { ca_file: clientCa, verify: true } : {}
+  return { tls: { cert_file: serverCert, key_file: serverKey, ...verify } }
+}
+
+const configurationOf = (config: Config, access: BusAccess): object => ({
+  server_name: serverName(config),
+  listen: new URL(access.url).host,
+  ...tlsOf(config),
+  max_payload: 1_048_576,
+  // Without `always`, acknowledged events may be lost for up to two minutes of a power failure.
+  jetstream: { store_dir: natsFiles(config).store, sync_interval: 'always', ...storeLimits },
+  accounts: accountsOf(access, config.node),
+})
+
+/** The password that the role's user had, or a new one. */
+const credentials = ({ node }: Config, role: BusRole, before?: BusAccess) => {
+  const user = userOf(role, node)
+  const known = before?.users[role]
+  return known?.user === user ? known : { user, password: randomBytes(32).toString('base64url') }
+}
+
+const usersOf = (config: Config, before?: BusAccess): BusAccess['users'] =>
+  Object.fromEntries(busRoles.map((role) => [role, credentials(config, role, before)]))
+
+/** The server's configuration language is a superset of JSON. */
+const asText = (value: object): string => JSON.stringify(value, null, 2)
+
+/**
+ * Writes the configuration and the credentials of the embedded server; passwords and the port are
+ * kept from an earlier start, except a port that is now in use.
+ */
+export const writeNatsConfiguration = async (
+  config: Config,
+  { anyPort = false }: { anyPort?: boolean } = {},
+): Promise<BusAccess> => {
+  const { configuration, access: accessFile, store } = natsFiles(config)
+  await mkdir(store, { recursive: true, mode: 0o700 })
+  const before = readAccess(accessFile)
+  const port = await freePort(anyPort ? [] : [before ? Number(new URL(before.url).port) : usualPort])
+  const access = { url: `nats://${loopback}:${port}`, users: usersOf(config, before) }
+  await writeSecret(accessFile, asText(access))
+  await writeSecret(configuration, asText(configurationOf(config, access)))
+  return access
+}
+
+const readConfiguration = async (file: string): Promise<string> => {
+  try {
+    return await readFile(file, 'utf8')
+  } catch (error) {
+    if (errnoOf(error) !== 'ENOENT') throw error
+    throw new Failure(
+      'not_found',
+      `there is no ${file}: the users of this bus are made where its server is`,
+      {
+        cause: error,
+      },
+    )
+  }
+}
+
+/**
+ * Writes new passwords for every user of the embedded server, which takes them when it reads its
+ * configuration again. Answers how to write the old ones back. Throws `Failure` (`not_found`).
+ */
+export const writeNewCredentials = async (config: Config): Promise<{ restore: () => Promise<void> }> => {
+  const { configuration, access: accessFile } = natsFiles(config)
+  const text = await readConfiguration(configuration)
+  const before = readAccess(accessFile)
+  if (!before) throw new Failure('not_found', `there is no ${accessFile}`)
+  const access = { ...before, users: usersOf(config) }
+  const write = async (users: BusAccess, server: string) => {
+    await writeSecret(accessFile, asText(users))
+    await writeSecret(configuration, server)
+  }
+  await write(access, asText({ ...JSON.parse(text), accounts: accountsOf(access, config.node) }))
+  return { restore: () => write(before, text) }
+}
