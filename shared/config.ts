@@ -1,4 +1,4 @@
-import { readFileSync, statSync } from 'node:fs'
+import { accessSync, constants, readFileSync, statSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { join, resolve } from 'node:path'
 import { z } from 'zod'
@@ -29,12 +29,15 @@ const environmentOf = (env: NodeJS.ProcessEnv) => ({
       .slice(0, 32),
 })
 
+const requireSecret = (file: string): void => {
+  const mode = statSync(file).mode & 0o777
+  if (mode & 0o077) throw new Error(`others can read ${file} (mode ${mode.toString(8)}): give it mode 600`)
+}
+
 /** What a file that holds a secret says; undefined when there is none. Throws `Failure` (`host_unfit`) when others can read it. */
 const readSecret = (file: string): string | undefined => {
   try {
-    const { mode } = statSync(file)
-    if (mode & 0o077)
-      throw new Error(`others can read it (mode ${(mode & 0o777).toString(8)}): give it mode 600`)
+    requireSecret(file)
     return readFileSync(file, 'utf8')
   } catch (error) {
     if (errnoOf(error) === 'ENOENT') return undefined
@@ -53,20 +56,32 @@ export const readAccess = (file: string): BusAccess | undefined => {
 }
 
 const optional = (value: string | undefined): string | undefined => (value === '' ? undefined : value)
-const file = (value: string | undefined): string | undefined => (value ? resolve(value) : undefined)
 
-/** Certificates of the bus; what is not given is not used. Absolute paths of PEM files. */
+/** The file that a variable names. Throws `Failure` (`host_unfit`) when it is not there or, a key, not secret. */
+const fileOf = (env: NodeJS.ProcessEnv, name: string, { secret = false } = {}): string | undefined => {
+  if (!env[name]) return undefined
+  const path = resolve(env[name])
+  try {
+    if (secret) requireSecret(path)
+    else accessSync(path, constants.R_OK)
+    return path
+  } catch (error) {
+    throw new Failure('host_unfit', `cannot use ${name}: ${reasonOf(error)}`, { cause: error })
+  }
+}
+
+/** Certificates of the bus, as PEM files; what is not given is not used. */
 const tlsOf = (env: NodeJS.ProcessEnv) => ({
   /** Who signed the server's certificate; giving it turns TLS on. */
-  ca: file(env['DOLLY_NATS_CA']),
+  ca: fileOf(env, 'DOLLY_NATS_CA'),
   /** What this host's programs show the server, where it asks. */
-  cert: file(env['DOLLY_NATS_CERT']),
-  key: file(env['DOLLY_NATS_KEY']),
+  cert: fileOf(env, 'DOLLY_NATS_CERT'),
+  key: fileOf(env, 'DOLLY_NATS_KEY', { secret: true }),
   /** What the stack's own server shows; giving them makes it refuse plain text. */
-  serverCert: file(env['DOLLY_NATS_SERVER_CERT']),
-  serverKey: file(env['DOLLY_NATS_SERVER_KEY']),
+  serverCert: fileOf(env, 'DOLLY_NATS_SERVER_CERT'),
+  serverKey: fileOf(env, 'DOLLY_NATS_SERVER_KEY', { secret: true }),
   /** Who signed the certificates that the stack's own server asks of everyone: mutual TLS. */
-  clientCa: file(env['DOLLY_NATS_CLIENT_CA']),
+  clientCa: fileOf(env, 'DOLLY_NATS_CLIENT_CA'),
 })
 
 /**

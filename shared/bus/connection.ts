@@ -4,8 +4,10 @@ import type { Log } from '../log.ts'
 import { subjects } from '../subjects.ts'
 import { failureOf } from './failure-of.ts'
 import { loseReplies } from './lost-replies.ts'
-import { Events, type NatsConnection, connect } from './nats.ts'
+import { Events, type NatsConnection, type TlsOptions, connect } from './nats.ts'
 
+/** A server that misses a certificate of ours says nothing at all. */
+const connectWithinMs = 10_000
 const minimumServer = [2, 12] as const
 
 const isTooOld = (version: string): boolean => {
@@ -40,8 +42,12 @@ const credentialsOf = (config: Config, role: string) => {
   }
 }
 
-const tlsOf = ({ natsTls: { ca, cert, key } }: Config) =>
-  ca ? { tls: { caFile: ca, ...(cert ? { certFile: cert } : {}), ...(key ? { keyFile: key } : {}) } } : {}
+/** The client names only hosts that have a name to Node, which would hold a certificate for an address against "localhost". */
+const tlsOf = ({ natsTls: { ca, cert, key } }: Config, url: string): { tls?: TlsOptions } => {
+  if (!ca) return {}
+  const own = { ...(cert ? { certFile: cert } : {}), ...(key ? { keyFile: key } : {}) }
+  return { tls: { caFile: ca, ...own, host: new URL(url).hostname } as TlsOptions }
+}
 
 /** An open connection as `role`. Throws `Failure` (`unavailable`, `not_permitted`, `host_unfit`). */
 export const openConnection = async (
@@ -53,9 +59,10 @@ export const openConnection = async (
   const connection = await connect({
     servers: url,
     ...(user ? { authenticator: credentialsOf(config, role), inboxPrefix: subjects.inbox(user) } : {}),
-    ...tlsOf(config),
+    ...tlsOf(config, url),
     name: `${role}@${config.node}`,
     maxReconnectAttempts: -1,
+    timeout: connectWithinMs,
     // A stack trace taken with every request, for the case that it fails, costs as much as the request.
     noAsyncTraces: true,
     reconnectTimeWait: 200,

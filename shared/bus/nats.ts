@@ -11,6 +11,7 @@ export {
   ServiceErrorHeader,
   type ServiceMsg,
   type StreamConfig,
+  type TlsOptions,
   connect,
   createInbox,
   headers,

@@ -3,8 +3,7 @@ import { eventually, startNatsServer } from '../helpers/stack.ts'
 
 test('a key comes, goes and comes again, and who decided on it before its end is refused', async (t) => {
   await using server = await startNatsServer()
-  await using bus = await server.bus()
-  await bus.ensureStreams()
+  await using bus = await server.bus('orchestrator')
   const bucket = await bus.bucket('names')
   t.deepEqual(await bucket.entries(), [])
   const previousSeq = await bucket.create('a', 'first')
@@ -19,8 +18,7 @@ test('a key comes, goes and comes again, and who decided on it before its end is
 
 test('what is remembered of a deleted key is forgotten in the end', async (t) => {
   await using server = await startNatsServer()
-  await using bus = await server.bus()
-  await bus.ensureStreams()
+  await using bus = await server.bus('orchestrator')
   const bucket = await bus.bucket('names', { markTtl: '1s' })
   await bucket.delete('a', { previousSeq: await bucket.create('a', 'first') })
   t.is((await bucket.get('a'))?.operation, 'PURGE')

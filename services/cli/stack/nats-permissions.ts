@@ -70,6 +70,7 @@ const consuming = (stream: string, durable: string): string[] => [
 /** Reading, writing and watching the keys of one bucket. */
 const keeping = (bucket: string): string[] => [
   subjects.key(bucket, '*'),
+  `${api}.STREAM.INFO.KV_${bucket}`,
   `${api}.DIRECT.GET.KV_${bucket}.>`,
   `${api}.CONSUMER.CREATE.KV_${bucket}.*.${subjects.key(bucket, '>')}`,
   `${api}.CONSUMER.INFO.KV_${bucket}.*`,
