@@ -55,6 +55,22 @@ export const readAccess = (file: string): BusAccess | undefined => {
   }
 }
 
+/** Above the ranges of systemd-nspawn and below 2^31, where some programs take ids for negative. */
+const defaultIdPool = '1879048192:268304384'
+/** User and group ids of one container. */
+export const idsPerContainer = 65_536
+
+const idPoolOf = (text: string): { first: number; count: number } => {
+  const [, first = '', size = ''] = /^(\d{1,10}):(\d{1,10})$/.exec(text) ?? []
+  const pool = { first: Number(first), count: Math.floor(Number(size) / idsPerContainer) }
+  const end = pool.first + pool.count * idsPerContainer
+  if (pool.first >= idsPerContainer && pool.count > 0 && end < 2 ** 32) return pool
+  throw new Failure(
+    'invalid_message',
+    `cannot use DOLLY_ID_POOL "${text}": give the first id, 65536 or more, and how many, as "${defaultIdPool}"`,
+  )
+}
+
 const optional = (value: string | undefined): string | undefined => (value === '' ? undefined : value)
 
 /** The file that a variable names. Throws `Failure` (`host_unfit`) when it is not there or, a key, not secret. */
@@ -128,6 +144,8 @@ export const loadConfig = (env: NodeJS.ProcessEnv = process.env) => {
     eventsMaxBytes,
     /** An existing btrfs directory to use instead of a loop file. */
     cowfsDirectory: optional(env['DOLLY_COWFS']),
+    /** Ranges of user and group ids for containers: the first id, and how many ranges. */
+    idPool: idPoolOf(env['DOLLY_ID_POOL'] || defaultIdPool),
     subnet: optional(env['DOLLY_SUBNET']),
     logLevel: env['DOLLY_LOG_LEVEL'] || 'info',
     natsUrl: optional(env['DOLLY_NATS_URL']),

@@ -27,6 +27,8 @@ export const names = ({ root, tag }: { root: string; tag: string }) => ({
   netnsPrefix: `dolly-${tag}-`,
   netns: (id: string) => `dolly-${tag}-${id}`,
   netnsPath: (id: string) => `/run/netns/dolly-${tag}-${id}`,
+  /** Leases of id ranges, of every stack on the host: gone at a reboot, as the user namespaces are. */
+  idLeases: '/run/dolly-ids',
   /** Parent of all containers' cgroups, in each hierarchy. */
   cgroupParent: `dolly-${tag}`,
   cgroup: (id: string) => `/dolly-${tag}/${id}`,

@@ -6,6 +6,7 @@ import { Failure } from '../../shared/failure.ts'
 import { type HostServiceDefinition, endpoint, stepEndpoints } from '../../shared/service.ts'
 import { createAddressLeases } from './addresses.ts'
 import { createEndpoints } from './endpoint.ts'
+import { createIdLeases } from './id-leases.ts'
 import { createIpCoprocess } from './ip-batch.ts'
 import { createLabEndpoints } from './lab.ts'
 import { createLinkRemover } from './link-remover.ts'
@@ -18,7 +19,9 @@ import { requireTools } from './tools.ts'
 /** Connects containers: a bridge of the stack's own, and per container a named namespace with a configured `eth0`. */
 export const networkService = (config: Config): HostServiceDefinition => {
   const leases = createAddressLeases(join(config.names.networkState, 'addresses'))
-  const [host, spares, remover] = [createIpCoprocess(), createSpareNamespaces(), createLinkRemover()]
+  const [host, remover, ids] = [createIpCoprocess(), createLinkRemover(), createIdLeases(config)]
+  // Few containers ask for the host's user namespace: theirs are made when they come.
+  const spares = { auto: createSpareNamespaces('own'), host: createSpareNamespaces('host', 0) }
   let prepared: Subnet | undefined
   const subnet = (): Subnet => {
     if (!prepared)
@@ -28,10 +31,10 @@ export const networkService = (config: Config): HostServiceDefinition => {
       )
     return prepared
   }
-  const parts = { config, subnet, leases, host, spares, remover }
+  const parts = { config, subnet, leases, ids, host, spares, remover }
   const endpoints = createEndpoints(parts)
   const lab = createLabEndpoints(parts)
-  const pools = [leases, lab.leases]
+  const pools = { addresses: [leases, lab.leases], ids }
 
   return {
     name: 'network',
@@ -39,7 +42,7 @@ export const networkService = (config: Config): HostServiceDefinition => {
     prepare: async ({ record, log }) => {
       requireTools()
       prepared = await prepareStack(record, log, config, leases)
-      spares.fill()
+      spares.auto.fill()
       remover.ready()
     },
     endpoints: [
@@ -62,7 +65,7 @@ export const networkService = (config: Config): HostServiceDefinition => {
       endpoint(release.network, async (_, { record }) => {
         const released = await releaseStack(record, config, pools, remover)
         prepared = undefined
-        spares.drain()
+        spares.auto.drain()
         remover.end()
         host.end()
         return { released }

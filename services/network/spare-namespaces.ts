@@ -1,6 +1,15 @@
 import { Failure } from '../../shared/failure.ts'
 import { type IpBatch, startIpBatch } from './ip-batch.ts'
 
+/** Whom a network namespace belongs to: a user namespace of its own, without ids yet, or the host's. */
+export type NamespaceOwner = 'own' | 'host'
+
+const enter = {
+  // The capabilities outlast execve, though nobody is root there until ids are mapped.
+  own: ['unshare', '--user', '--net', '--keep-caps'],
+  host: ['unshare', '--net'],
+} as const
+
 /** A network namespace without a name, with loopback up, held by the `ip -batch -` that configures it. */
 export interface SpareNamespace {
   batch: IpBatch
@@ -11,8 +20,8 @@ export interface SpareNamespace {
 /** By then a launch that took a spare has ended. */
 const quietMs = 100
 
-const make = async (): Promise<SpareNamespace> => {
-  const batch = startIpBatch(['unshare', '--net'])
+const make = async (owner: NamespaceOwner): Promise<SpareNamespace> => {
+  const batch = startIpBatch(enter[owner])
   // The answer proves that unshare has made way for ip: before, the pid still stands for the host's namespace.
   const failure = await batch.send('link set dev lo up')
   if (failure || batch.pid === undefined) {
@@ -29,7 +38,7 @@ const make = async (): Promise<SpareNamespace> => {
  * A few network namespaces made ahead of need: a container names one instead of waiting for a process.
  * Nothing of it can leak: a spare has no name and dies with its process, which dies with this program.
  */
-export const createSpareNamespaces = (size = 4) => {
+export const createSpareNamespaces = (owner: NamespaceOwner, size = 4) => {
   const spares: SpareNamespace[] = []
   let [making, open] = [0, true]
 
@@ -37,7 +46,7 @@ export const createSpareNamespaces = (size = 4) => {
     while (open && spares.length + making < size) {
       making++
       const settled = () => void making--
-      make().then(
+      make(owner).then(
         (spare) => {
           settled()
           if (open) spares.push(spare)
@@ -59,7 +68,7 @@ export const createSpareNamespaces = (size = 4) => {
     with: async <T>(use: (spare: SpareNamespace) => Promise<T>): Promise<T> => {
       let spare = spares.shift()
       while (spare && !spare.batch.isUsable()) spare = spares.shift()
-      spare ??= await make()
+      spare ??= await make(owner)
       try {
         return await use(spare)
       } finally {

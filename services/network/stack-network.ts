@@ -10,7 +10,7 @@ import { forwardingBefore, restoreForwarding, switchForwardingOn } from './forwa
 import { hostRanges } from './host-ranges.ts'
 import { interfaces } from './interfaces.ts'
 import type { LinkRemover } from './link-remover.ts'
-import { containerObjects } from './stack-objects.ts'
+import { type LeasePools, containerObjects } from './stack-objects.ts'
 import { stackSubnet } from './stack-subnet.ts'
 import type { Subnet } from './subnet.ts'
 
@@ -38,7 +38,7 @@ export const prepareStack = async (
 export const releaseStack = async (
   record: Recorder,
   config: Config,
-  pools: readonly AddressLeases[],
+  pools: LeasePools,
   remover: LinkRemover,
 ): Promise<string[]> => {
   const left = containerObjects(config, pools)
@@ -64,6 +64,7 @@ export const releaseStack = async (
     await remover.remove(record, bridge)
     released.push(`bridge ${bridge}`)
   }
+  pools.ids.end()
   if (await restoreForwarding(record, before)) released.push('ip_forward')
   return released
 }

@@ -2,6 +2,7 @@ import type { Config } from '../../shared/config.ts'
 import type { Leak } from '../../shared/contracts/operations.ts'
 import type { Recorder } from '../../shared/recorder.ts'
 import type { AddressLeases } from './addresses.ts'
+import type { IdLeases } from './id-leases.ts'
 import { hasFirewall } from './firewall.ts'
 import { interfaces, namedNamespaces } from './interfaces.ts'
 
@@ -11,8 +12,14 @@ const ownerOf = (name: string, prefix: string): string | null => {
   return alias.startsWith(prefix) ? (alias.slice(prefix.length).split(':')[0] ?? null) : null
 }
 
+/** What the stack has leased to containers. */
+export interface LeasePools {
+  addresses: readonly AddressLeases[]
+  ids: IdLeases
+}
+
 /** Every object of the stack's containers on this host: namespaces, interfaces and leases. */
-export const containerObjects = ({ names }: Config, leases: readonly AddressLeases[]): Leak[] => {
+export const containerObjects = ({ names }: Config, pools: LeasePools): Leak[] => {
   const prefix = names.netnsPrefix
   const netns = namedNamespaces
     .list()
@@ -22,21 +29,18 @@ export const containerObjects = ({ names }: Config, leases: readonly AddressLeas
     .list()
     .filter((name) => name.startsWith(names.vethPrefix) || ownerOf(name, prefix) !== null)
     .map((name) => ({ kind: 'veth', name, container: ownerOf(name, prefix) }))
-  const addresses = leases.flatMap((pool) =>
+  const addresses = pools.addresses.flatMap((pool) =>
     pool.all().map(({ address, id }) => ({ kind: 'address', name: address, container: id })),
   )
-  return [...netns, ...veths, ...addresses]
+  const ids = pools.ids.all().map(({ id, first }) => ({ kind: 'ids', name: String(first), container: id }))
+  return [...netns, ...veths, ...addresses, ...ids]
 }
 
 /** The containers' objects and the stack's own: its bridge and its nftables table. */
-export const stackObjects = async (
-  record: Recorder,
-  config: Config,
-  leases: readonly AddressLeases[],
-): Promise<Leak[]> => {
+export const stackObjects = async (record: Recorder, config: Config, pools: LeasePools): Promise<Leak[]> => {
   const { bridge, nftTable } = config.names
   return [
-    ...containerObjects(config, leases),
+    ...containerObjects(config, pools),
     ...(interfaces.exists(bridge) ? [{ kind: 'bridge', name: bridge, container: null }] : []),
     ...((await hasFirewall(record, config))
       ? [{ kind: 'nft-table', name: `inet ${nftTable}`, container: null }]

@@ -123,6 +123,14 @@ const processOf = (message: ContainerCreate): ContainerSpec['process'] => ({
   oomScoreAdj: message.oom_score_adj,
 })
 
+/** The lab's container is wired by hand, in namespaces that root of the host has made. */
+const usernsModeOf = ({ network_mode, userns_mode }: ContainerCreate): ContainerSpec['usernsMode'] => {
+  if (network_mode !== 'lab') return userns_mode ?? 'auto'
+  if (userns_mode === 'auto')
+    throw new Failure('unsupported', 'userns_mode: network_mode "lab" has the user namespace of the host')
+  return 'host'
+}
+
 const autoRemoveOf = ({ auto_remove = false, restart = 'no' }: ContainerCreate): boolean => {
   if (!auto_remove || restart === 'no') return auto_remove
   throw new Failure('invalid_message', 'auto_remove and restart contradict each other: give one')
@@ -153,6 +161,7 @@ export const containerSpec = (
   shmSizeBytes: bytesOf(message.shm_size) ?? 64 * 2 ** 20,
   sysctls: Object.fromEntries(pairsOf(message.sysctls)),
   networkMode: message.network_mode ?? 'bridge',
+  usernsMode: usernsModeOf(message),
   dns: listOf(message.dns),
   dnsSearch: listOf(message.dns_search),
   extraHosts: message.extra_hosts ?? [],

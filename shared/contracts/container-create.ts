@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { ContainerId, ContainerName, ImageReference } from './identity.ts'
 import { durationMs, quantity } from './quantity.ts'
+import { UsernsMode } from './oci.ts'
 import { NetworkMode } from './steps.ts'
 
 const oneLine = z.string().regex(/^[^\0\n]*$/, 'holds no line break and no NUL')
@@ -96,6 +97,7 @@ export const ContainerCreate = z.strictObject({
   storage_opt: z.strictObject({ size: bytes.optional() }).optional(),
   sysctls: keyed('kernel parameters').optional(),
   network_mode: NetworkMode.optional(),
+  userns_mode: UsernsMode.optional(),
   dns: z.union([address, z.array(address)]).optional(),
   dns_search: list(oneLine).optional(),
   extra_hosts: z.array(oneLine.regex(/^[^:=]+[:=].+$/, 'is a list of "name:address"')).optional(),

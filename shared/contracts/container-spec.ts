@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { Injection } from './container-create.ts'
 import { ContainerId, ContainerName, ImageReference } from './identity.ts'
-import { Process, Resources } from './oci.ts'
+import { Process, Resources, UsernsMode } from './oci.ts'
 import { NetworkMode } from './steps.ts'
 
 /** A container as Dolly keeps it: OCI runtime-spec shapes, made once from the message that asked for it. */
@@ -21,6 +21,7 @@ export const ContainerSpec = z.object({
   shmSizeBytes: z.number().int(),
   sysctls: z.record(z.string(), z.string()),
   networkMode: NetworkMode,
+  usernsMode: UsernsMode.default('host'),
   dns: z.array(z.string()),
   dnsSearch: z.array(z.string()),
   extraHosts: z.array(z.string()),

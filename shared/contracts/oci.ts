@@ -22,6 +22,18 @@ export const Process = z.object({
 })
 export type Process = z.infer<typeof Process>
 
+/** Who a container's root is on the host: `auto` is someone in a range of its own, `host` is root. Compose's `userns_mode`. */
+export const UsernsMode = z.enum(['auto', 'host'])
+
+/** A user namespace that maps user and group ids 0 to `size - 1` to those of the host from `hostID` on. */
+export const UserNamespace = z.object({
+  /** Path of a namespace that it owns: pinned under one name, both stay. */
+  ownerOf: z.string(),
+  hostID: z.number().int(),
+  size: z.number().int(),
+})
+export type UserNamespace = z.infer<typeof UserNamespace>
+
 const Device = z.object({ path: z.string(), rate: z.number().int().nonnegative() })
 
 /** `linux.resources`; sizes in bytes, times in microseconds. */

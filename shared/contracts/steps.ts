@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { stepContract } from './contract.ts'
 import { ContainerId, ContainerName, ImageReference } from './identity.ts'
-import { ImageConfig, Process, Resources } from './oci.ts'
+import { ImageConfig, Process, Resources, UserNamespace, UsernsMode } from './oci.ts'
 
 /** The container's name, which only one container of the fleet may have. */
 export const name = stepContract('name', {
@@ -38,6 +38,7 @@ export const NetworkMode = z.enum(['bridge', 'none', 'host', 'lab'])
 const NetworkInput = z.object({
   id: ContainerId,
   networkMode: NetworkMode,
+  usernsMode: UsernsMode.default('host'),
   dns: z.array(z.string()),
   dnsSearch: z.array(z.string()),
 })
@@ -45,6 +46,8 @@ const NetworkInput = z.object({
 const NetworkOutput = z.object({
   /** Path of the network namespace to join; null is the host's own. */
   networkNamespace: z.string().nullable(),
+  /** The container's user namespace, which owns its network namespace; null is the host's. */
+  userNamespace: UserNamespace.nullable().default(null),
   /** `a.b.c.d/len`; null without a network of its own. */
   address: z.string().nullable(),
   gateway: z.string().nullable(),
@@ -54,7 +57,7 @@ const NetworkOutput = z.object({
   search: z.array(z.string()),
 })
 
-/** A named network namespace with a configured `eth0`, made before the process that joins it. */
+/** A named network namespace with a configured `eth0`, and the user namespace that owns it, made before the process that joins them. */
 export const network = stepContract('network', {
   service: 'network',
   input: NetworkInput,
@@ -89,6 +92,7 @@ export const namespace = stepContract('namespace', {
     ...namespaceInput,
     start: z.boolean(),
     networkNamespace: z.string().nullable(),
+    userNamespace: UserNamespace.nullable().default(null),
     address: z.string().nullable(),
     nameservers: z.array(z.string()),
     search: z.array(z.string()),

@@ -24,6 +24,7 @@ export interface ContainerFlags {
   hostname?: string
   domainname?: string
   network?: string
+  userns?: string
   interactive?: boolean
   tty?: boolean
   entrypoint?: string
@@ -92,6 +93,7 @@ const networkFlags: readonly FlagRow[] = [
 ]
 
 const rootFlags: readonly FlagRow[] = [
+  ['--userns <mode>', 'auto (ids of its own) or host'],
   ['--read-only', 'mount the root read-only'],
   ['--tmpfs <path[:options]>', 'mount a tmpfs', 'list'],
   ['--shm-size <bytes>', 'size of /dev/shm'],

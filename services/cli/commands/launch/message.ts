@@ -74,6 +74,7 @@ export const createMessage = (
       storage_opt: flags.storageOpt ? keyValues(flags.storageOpt) : undefined,
       sysctls: flags.sysctl ? keyValues(flags.sysctl) : undefined,
       network_mode: flags.network,
+      userns_mode: flags.userns,
       dns: flags.dns,
       dns_search: flags.dnsSearch,
       extra_hosts: flags.addHost,
