@@ -1,8 +1,9 @@
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { chownSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { z } from 'zod'
 import type { labNamespace, namespace } from '../../shared/contracts/steps.ts'
+import type { UserNamespace } from '../../shared/contracts/oci.ts'
 import { errnoOf } from '../../shared/failure.ts'
 import { type HostFiles, hostsFile, resolverFile } from './host-files.ts'
 import { type Operation, encodePlan } from './operation.ts'
@@ -16,6 +17,7 @@ export type NetworkChoice = { kind: 'join'; path: string } | { kind: 'host' } | 
 /** What a container's processes are made from; kept in the bundle, so that a stopped one can start again. */
 export interface ContainerPlan extends Omit<LabInput, 'dns' | 'dnsSearch'> {
   network: NetworkChoice
+  userNamespace: UserNamespace | null
   address: string | null
   nameservers: string[]
   search: string[]
@@ -61,6 +63,12 @@ export const readIfThere = (file: string): string | undefined => {
 const writePlan = (paths: BundlePaths, operations: readonly Operation[]): void =>
   writeFileSync(paths.plan, encodePlan(operations), { mode: 0o600 })
 
+/** Keeps what the container is made from; whole or not at all, whenever this program dies. */
+export const writeSpec = (paths: BundlePaths, spec: ContainerPlan): void => {
+  writeFileSync(`${paths.spec}.new`, JSON.stringify(spec), { mode: 0o600 })
+  renameSync(`${paths.spec}.new`, paths.spec)
+}
+
 /** Writes what a new container needs. Synchronous: each file takes microseconds, the thread pool ten times as long. */
 export const writeContainerBundle = (
   paths: BundlePaths,
@@ -69,10 +77,14 @@ export const writeContainerBundle = (
 ): void => {
   const files: HostFiles = spec
   mkdirSync(paths.directory, { recursive: true, mode: 0o700 })
-  writeFileSync(paths.spec, JSON.stringify(spec), { mode: 0o600 })
+  writeSpec(paths, spec)
   writeFileSync(paths.hostname, `${spec.hostname}\n`)
   writeFileSync(paths.hosts, hostsFile(files))
   writeFileSync(paths.resolver, resolverFile(files))
+  // Mounted as they are: the container's root may write to them, as in Docker.
+  const owner = spec.userNamespace?.hostID
+  if (owner !== undefined)
+    for (const file of [paths.hostname, paths.hosts, paths.resolver]) chownSync(file, owner, owner)
   writePlan(paths, operations)
 }
 
@@ -87,7 +99,10 @@ export const readSpec = (paths: BundlePaths): ContainerPlan | undefined => {
   const text = readIfThere(paths.spec)
   if (!text) return undefined
   try {
-    return JSON.parse(text) as ContainerPlan
+    // Of an earlier version it may lack the user namespace, and then has none.
+    const { userNamespace = null, ...spec } = JSON.parse(text) as Omit<ContainerPlan, 'userNamespace'> &
+      Partial<ContainerPlan>
+    return { ...spec, userNamespace }
   } catch (error) {
     // A crash in mid-write: the bundle is half made and no process can have come of it.
     if (error instanceof SyntaxError) return undefined

@@ -10,6 +10,7 @@ import {
   type NamespaceInput,
   readSpec,
   writeContainerBundle,
+  writeSpec,
 } from './bundle.ts'
 import { oomKills } from './cgroup-state.ts'
 import { reportExit } from './exit-status.ts'
@@ -32,6 +33,7 @@ export const planOf = ({ networkNamespace, ...spec }: NamespaceInput): Container
 export const labPlanOf = ({ dns, dnsSearch, ...spec }: LabInput): ContainerPlan => ({
   ...spec,
   network: { kind: 'own' },
+  userNamespace: null,
   address: null,
   nameservers: dns.length > 0 ? dns : hostNameservers(),
   search: dnsSearch,
@@ -52,6 +54,7 @@ const make = async (host: NamespaceHost, record: Recorder, spec: ContainerPlan):
     request: { id, paths, exitDirectory: host.names.exits, terminal, stdin },
     plan,
     where: `container ${id}`,
+    userNamespace: spec.userNamespace,
   })
 }
 
@@ -74,7 +77,11 @@ export const ensureInit = async (
   const paths = host.paths(spec.id)
   const remove = () => removeContainer(host, record, { id: spec.id, directories: spec.cgroupDirectories })
   const whole = wholeInit(paths)
-  if (whole) return whole
+  if (whole) {
+    // A reboot may have given it other ids; the next run shall have them.
+    if (!isAlive(whole)) writeSpec(paths, spec)
+    return whole
+  }
   if (existsSync(paths.directory)) await remove()
   try {
     return await make(host, record, spec)

@@ -17,16 +17,41 @@ const mountOptions = (...lists: (string | undefined)[]): string[] => {
   return options.length > 0 ? ['-o', options.join(',')] : []
 }
 
-type Render = (args: readonly string[], sources: ReadonlyMap<string, string>) => readonly string[] | string
+/** What a slot of the plan stands for in the shell's words. */
+export interface Slot {
+  /** Path of what it holds; for a user namespace, of a namespace that it owns. */
+  source?: string
+  owner?: boolean
+  /** Where a file system that was made with it is put. */
+  place?: string
+  idmap?: string
+}
+
+const mountLine = (
+  type: string,
+  source: string,
+  target: string,
+  ...options: (string | undefined)[]
+): string[] => ['mount', '-t', type, ...mountOptions(...options), source, target]
+
+type Slots = ReadonlyMap<string, Slot>
+type Render = (args: readonly string[], slots: Slots) => readonly string[] | string | undefined
 
 /** For each operation the shell command that would do the same. */
 const renderings: Record<string, Render> = {
   open: ([slot, mode, path = '']) =>
-    `exec ${Number(slot) + 10}${mode === 'write' ? '>' : '<'} ${shellLine([path])}`,
+    mode === 'read'
+      ? undefined
+      : `exec ${Number(slot) + 10}${mode === 'write' ? '>' : '<'} ${shellLine([path])}`,
   fifo: ([, path = '']) => ['mkfifo', '-m', '600', path],
   write: ([slot, text = '']) => `echo ${shellLine([text])} >&${Number(slot) + 10}`,
   'proc-write': ([path = '', text = '']) => `echo ${shellLine([text])} > ${shellLine([path])}`,
-  join: ([kind = '', path = '']) => ['nsenter', `--${joinOption[kind] ?? kind}=${path}`],
+  enter: ([kind = '', slot = ''], slots) => {
+    const { source = '', owner = false } = slots.get(slot) ?? {}
+    // nsenter(1) of util-linux 2.40 knows how to reach the owner of a namespace.
+    const path = `--${owner ? 'net' : (joinOption[kind] ?? kind)}=${source}`
+    return owner ? ['nsenter', path, '--user-parent'] : ['nsenter', path]
+  },
   unshare: (kinds) => ['unshare', ...kinds.map((kind) => `--${joinOption[kind] ?? kind}`)],
   clone: (args) => {
     const [into] = args.filter((arg) => arg.startsWith('into='))
@@ -34,32 +59,34 @@ const renderings: Record<string, Render> = {
     const made = shellLine(['unshare', '--fork', ...kinds.map((kind) => `--${joinOption[kind] ?? kind}`)])
     return into ? `echo 0 > /proc/self/fd/${Number(into.slice(5)) + 10}/cgroup.procs && ${made}` : made
   },
+  root: () => ['setpriv', '--reuid=0', '--regid=0', '--clear-groups'],
+  stdio: ([uid = '']) => `chown ${uid}:${uid} /proc/self/fd/[012]`,
   session: () => ['setsid'],
   keyring: ([name = '']) => ['keyctl', 'session', name],
   hostname: ([name = '']) => ['hostname', name],
   domainname: ([name = '']) => ['domainname', name],
+  ceiling: ([name = '', hard = '']) => ['prlimit', `--${name}=:${hard}`],
   rlimit: ([name = '', soft = '', hard = '']) => ['prlimit', `--${name}=${soft}:${hard}`],
   umask: ([mask = '']) => ['umask', mask],
   mkdir: ([path = '', mode = '']) => ['mkdir', '-m', mode, path],
   directory: ([path = '']) => ['mkdir', '-p', path],
-  mknod: ([path = '', mode = '', ...device]) => ['mknod', '-m', mode, path, ...device],
+  'file-system': ([slot = '', type = '', source = '', attributes, options], slots) =>
+    mountLine(type, source, slots.get(slot)?.place ?? '', attributes, options),
+  node: ([slot = '', name = '', mode = '', major = '', minor = '', uid = '', gid = ''], slots) => {
+    const path = `${slots.get(slot)?.place ?? ''}/${name}`
+    const made = shellLine(['mknod', '-m', mode, path, 'c', major, minor])
+    return uid === '0' ? made : `${made} && ${shellLine(['chown', `${uid}:${gid}`, path])}`
+  },
   symlink: ([target = '', path = '']) => ['ln', '-s', target, path],
   propagation: ([path = '', kind = '']) => ['mount', `--make-r${kind}`, path],
-  bind: ([slot = '', target = '', attributes], sources) => [
-    'mount',
-    '--bind',
-    ...mountOptions(attributes),
-    sources.get(slot) ?? target,
-    target,
-  ],
-  mount: ([type = '', source = '', target = '', attributes, options]) => [
-    'mount',
-    '-t',
-    type,
-    ...mountOptions(attributes, options),
-    source,
-    target,
-  ],
+  bind: ([slot = '', target = '', attributes], slots) => {
+    const { source, place, idmap } = slots.get(slot) ?? {}
+    // One that was made in this plan is in its place already, as the shell would have it.
+    if (place !== undefined) return undefined
+    return ['mount', '--bind', ...mountOptions(attributes, idmap), source ?? target, target]
+  },
+  mount: ([type = '', source = '', target = '', attributes, options]) =>
+    mountLine(type, source, target, attributes, options),
   remount: ([target = '', attributes = '']) => ['mount', '-o', `remount,bind,${attributes}`, target],
   pivot: ([root = '']) => `cd ${shellLine([root])} && pivot_root . . && umount -l . && cd /`,
   'mask-source': ([, path = '']) =>
@@ -86,17 +113,15 @@ const renderings: Record<string, Render> = {
   cloexec: ([first = '']) => `exec ${first}>&-`,
   resolve: ([name = '']) => ['command', '-v', name],
   wait: () => 'read < start.fifo',
+  seccomp: ([slot = ''], slots) => ['setpriv', '--seccomp-filter', slots.get(slot)?.source ?? ''],
   exec: (args) => ['exec', ...args],
 }
 
 /**
  * The shell command that would do what the operation does, or undefined when it only prepares another
- * (`tree` holds what `bind` mounts). `sources` are the paths that the plan's slots hold.
+ * (`tree` holds what `bind` mounts).
  */
-export const equivalentOf = (
-  [name, ...args]: Operation,
-  sources: ReadonlyMap<string, string> = new Map(),
-): string | undefined => {
-  const rendered = renderings[name]?.(args, sources)
+export const equivalentOf = ([name, ...args]: Operation, slots: Slots = new Map()): string | undefined => {
+  const rendered = renderings[name]?.(args, slots)
   return rendered === undefined || typeof rendered === 'string' ? rendered : shellLine(rendered)
 }

@@ -62,6 +62,7 @@ export const makeExec = async (host: NamespaceHost, record: Recorder, input: Exe
       request: { id: execId, paths, exitDirectory: paths.directory, terminal, stdin },
       plan,
       where: `container ${id}`,
+      userNamespace: spec.userNamespace,
     })
   } catch (error) {
     await discard(paths)

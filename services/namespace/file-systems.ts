@@ -29,22 +29,79 @@ const links = [
   ['/proc/self/fd/2', '/dev/stderr'],
 ] as const
 
-export const procMount: Operation = mount('proc', '/proc', 'nosuid,nodev,noexec')
-/** Needs a network namespace that the container owns: sysfs shows the interfaces of the one it is mounted in. */
-export const sysMount: Operation = mount('sysfs', '/sys', 'nosuid,nodev,noexec,ro')
+/**
+ * A file system that is made before the pivot and put in its place after it. The kernel lets a user
+ * namespace mount proc and sysfs only where another one is in full sight, so these are made while the
+ * host's are; and only root of the host may make device nodes.
+ */
+export interface EarlyMount {
+  /** Done by root of the host. */
+  outside: Operation[]
+  /** Done in the container's namespaces. */
+  inside: Operation[]
+  place: Operation
+}
 
-/** A fresh `/dev`: whatever the image has there stays underneath, out of sight. */
-export const deviceTree: readonly Operation[] = [
-  mount('tmpfs', '/dev', 'nosuid,noexec,strictatime', 'mode=755,size=64k'),
-  ...['pts', 'shm', 'mqueue'].map((name): Operation => ['mkdir', `/dev/${name}`, '0755']),
-  ...devices.map(([name, major, minor]): Operation => [
-    'mknod',
-    `/dev/${name}`,
+const makeMount = (slot: string, type: string, attributes: string, options = ''): Operation => [
+  'file-system',
+  slot,
+  type,
+  type,
+  attributes,
+  options,
+]
+const placeMount = (slot: string, target: string, attributes = ''): Operation => [
+  'bind',
+  slot,
+  target,
+  attributes,
+  'directory',
+  'plain',
+]
+
+export const procMount = (slot: string): EarlyMount => ({
+  outside: [],
+  inside: [makeMount(slot, 'proc', 'nosuid,nodev,noexec')],
+  place: placeMount(slot, '/proc'),
+})
+
+/** Needs a network namespace that the container owns: sysfs shows the interfaces of the one it is mounted in. */
+export const sysMount = (slot: string): EarlyMount => ({
+  outside: [],
+  inside: [makeMount(slot, 'sysfs', 'nosuid,nodev,noexec,ro')],
+  place: placeMount(slot, '/sys'),
+})
+
+/** The host's own, read-only: a network namespace that is not the container's gives it no sysfs. */
+export const hostSys = (slot: string): EarlyMount => ({
+  outside: [['tree', slot, '/sys', 'single']],
+  inside: [],
+  place: placeMount(slot, '/sys', 'nosuid,nodev,noexec,ro'),
+})
+
+/** The tmpfs for `/dev` and its nodes, which belong to the container's root: whatever the image has there stays underneath. */
+export const deviceMount = (slot: string, owner: number): EarlyMount => {
+  const node = ([name, major, minor]: (typeof devices)[number]): Operation => [
+    'node',
+    slot,
+    name,
     '0666',
-    'c',
     String(major),
     String(minor),
-  ]),
+    String(owner),
+    String(owner),
+  ]
+  const options = `mode=755,size=64k,uid=${owner},gid=${owner}`
+  return {
+    outside: [makeMount(slot, 'tmpfs', 'nosuid,noexec,strictatime', options), ...devices.map(node)],
+    inside: [],
+    place: placeMount(slot, '/dev'),
+  }
+}
+
+/** What `/dev` has beside its nodes. */
+export const deviceTree: readonly Operation[] = [
+  ...['pts', 'shm', 'mqueue'].map((name): Operation => ['mkdir', `/dev/${name}`, '0755']),
   ...links.map(([target, path]): Operation => ['symlink', target, path]),
   mount('devpts', '/dev/pts', 'nosuid,noexec', 'newinstance,ptmxmode=0666,mode=0620,gid=5'),
   mount('mqueue', '/dev/mqueue', 'nosuid,nodev,noexec'),

@@ -1,4 +1,5 @@
 import { closeSync, constants, openSync, rmSync, writeFileSync } from 'node:fs'
+import type { UserNamespace } from '../../shared/contracts/oci.ts'
 import { Failure, errnoOf } from '../../shared/failure.ts'
 import { type Recorder, shellLine } from '../../shared/recorder.ts'
 import { type BundlePaths, readIfThere } from './bundle.ts'
@@ -8,18 +9,26 @@ import { type Init, readInit } from './process-identity.ts'
 import { failureOf, parseReport } from './report.ts'
 import { transcriptOf } from './transcript.ts'
 
+interface Making {
+  request: Launch
+  plan: readonly Operation[]
+  /** As in "container 01K…". */
+  where: string
+  userNamespace: UserNamespace | null
+}
+
 /** Runs a bundle's plan under a monitor, records every call of it, and answers the process that now waits. */
 export const launch = async (
   monitor: MonitorHost,
   record: Recorder,
-  { request, plan, where }: { request: Launch; plan: readonly Operation[]; where: string },
+  { request, plan, where, userNamespace }: Making,
 ): Promise<Init> => {
   const { paths } = request
   const refused = await record.call(shellLine(['conmon', ...monitorArguments(request)]), () =>
     launchMonitor(monitor, request),
   )
   const report = parseReport(readIfThere(paths.report) ?? '')
-  record.append(transcriptOf(plan, report))
+  record.append(transcriptOf(plan, report, userNamespace ?? undefined))
   const failed = report.find(({ errno }) => errno !== 0)
   const operation = failed && plan[failed.index]
   if (failed && operation) throw failureOf(where, operation, failed)

@@ -1,11 +1,23 @@
-import type { BundlePaths, ContainerPlan, NetworkChoice } from './bundle.ts'
+import type { BundlePaths, ContainerPlan } from './bundle.ts'
 import { type CgroupView, cgroupViews, isUnified } from './cgroup-mounts.ts'
 import { takesNewborn } from './cgroup-state.ts'
 import type { Mount } from '../../shared/mount-table.ts'
 import { type Command, commandOf } from './command.ts'
-import { cgroupTree, deviceTree, procMount, sharedMemory, sysMount, tmpfsMount } from './file-systems.ts'
+import {
+  cgroupTree,
+  deviceMount,
+  deviceTree,
+  hostSys,
+  procMount,
+  sharedMemory,
+  sysMount,
+  tmpfsMount,
+} from './file-systems.ts'
 import { type Operation, createSlots } from './operation.ts'
-import { covers, identity, rlimits, sysctlWrites } from './restrictions.ts'
+import { becomeRoot, ceilings, covers, identity, rlimits, sysctlWrites } from './restrictions.ts'
+
+/** What of a container each of its processes is made with. */
+type Runtime = Pick<ContainerPlan, 'cgroupDirectories' | 'network' | 'process' | 'userNamespace'>
 
 interface Binding {
   slot: string
@@ -55,26 +67,36 @@ const commandOperations = (command: Command, fifo: string): Operation[] => [
   ['exec', ...command.args],
 ]
 
-/** Done by the runtime itself, while the host's tree is still in sight. */
-const prologue = (paths: BundlePaths, fifo: string, { opened }: CgroupJoin, oomScoreAdj = 0): Operation[] => [
+/** Done by the runtime itself, as root of the host and with the host's tree in sight. */
+const prologue = (
+  paths: BundlePaths,
+  fifo: string,
+  { spec: { process, userNamespace }, groups }: { spec: Runtime; groups: CgroupJoin },
+): Operation[] => [
   ['fifo', fifo, paths.fifo],
-  ['proc-write', '/proc/self/oom_score_adj', String(oomScoreAdj)],
-  ...opened,
+  ['proc-write', '/proc/self/oom_score_adj', String(process.oomScoreAdj ?? 0)],
+  ...ceilings(process.rlimits),
+  ...(userNamespace ? [['stdio', String(userNamespace.hostID)] as const] : []),
+  ...groups.opened,
+]
+
+/** The root file system; with a user namespace its files seem to belong to those inside, and stay as they are on disk. */
+const rootTree = (root: Binding, user: string | undefined): Operation[] => [
+  ['tree', root.slot, root.source, 'single'],
+  ...(user === undefined ? [] : [['idmap', root.slot, user] as const]),
 ]
 
 const rootOperations = (root: Binding, noNewPrivileges: boolean): Operation[] => [
   ['propagation', '/', 'private'],
   ['bind', root.slot, root.target, `nodev,${noNewPrivileges ? 'nosuid' : '-nosuid'}`, 'directory', 'inside'],
-  ['pivot', root.target],
 ]
 
 const fileSystems = (
   spec: ContainerPlan,
-  { files, sys, maskSlot }: { files: readonly Binding[]; sys: Binding | undefined; maskSlot: string },
+  { placed, files, maskSlot }: { placed: Operation[]; files: readonly Binding[]; maskSlot: string },
 ): Operation[] => [
-  procMount,
+  ...placed,
   ...deviceTree,
-  sys ? ['bind', sys.slot, sys.target, 'nosuid,nodev,noexec,ro', 'directory', 'plain'] : sysMount,
   ...spec.tmpfs.map(tmpfsMount),
   ...files.map(({ slot, target }): Operation => [
     'bind',
@@ -86,7 +108,10 @@ const fileSystems = (
   ]),
   ['hostname', spec.hostname],
   ...(spec.domainname ? [['domainname', spec.domainname] as const] : []),
-  ...sysctlWrites(spec.sysctls, { ownNetwork: spec.network.kind !== 'host' }),
+  ...sysctlWrites(spec.sysctls, {
+    ownNetwork: spec.network.kind !== 'host',
+    groups: spec.userNamespace?.size,
+  }),
   ...covers(maskSlot),
   sharedMemory(spec.shmSizeBytes),
 ]
@@ -97,8 +122,19 @@ const cgroupOperations = ({ moves }: CgroupJoin, views: readonly CgroupView[]): 
   ...cgroupTree(views),
 ]
 
-const networkOperations = (network: NetworkChoice): Operation[] =>
-  network.kind === 'join' ? [['join', 'network', network.path]] : []
+/** The namespaces that were made before: opened while their paths are in sight, entered later. */
+const namespaces = ({ network, userNamespace }: ContainerPlan, slot: () => string) => {
+  const [user, net] = [userNamespace ? slot() : undefined, network.kind === 'join' ? slot() : undefined]
+  const opened: Operation[] = []
+  if (user !== undefined && userNamespace) opened.push(['owner', user, userNamespace.ownerOf])
+  if (net !== undefined && network.kind === 'join') opened.push(['open', net, 'read', network.path])
+  return {
+    user,
+    opened,
+    enterUser: user === undefined ? [] : [['enter', 'user', user] as const],
+    enterNetwork: net === undefined ? [] : [['enter', 'network', net] as const],
+  }
+}
 
 /** Every call that makes the container from its root file system, in order. */
 export const containerPlan = (
@@ -108,27 +144,38 @@ export const containerPlan = (
 ): Operation[] => {
   const slot = createSlots()
   const command = commandOf(spec, spec.imageConfig)
-  const { process, rootfs, network } = spec
+  const { process, rootfs, network, userNamespace } = spec
   const fifo = slot()
   const groups = cgroupJoin(spec.cgroupDirectories, cgroupMounts, slot)
+  const { user, opened, enterUser, enterNetwork } = namespaces(spec, slot)
   const root = { slot: slot(), source: rootfs, target: rootfs }
-  const sys = network.kind === 'host' ? { slot: slot(), source: '/sys', target: '/sys' } : undefined
+  const early = [
+    procMount(slot()),
+    deviceMount(slot(), userNamespace?.hostID ?? 0),
+    network.kind === 'host' ? hostSys(slot()) : sysMount(slot()),
+  ]
   const files = [
     { slot: slot(), source: paths.hostname, target: '/etc/hostname' },
     { slot: slot(), source: paths.hosts, target: '/etc/hosts' },
     { slot: slot(), source: paths.resolver, target: '/etc/resolv.conf' },
   ]
-  const trees = [root, ...(sys ? [sys] : []), ...files]
   return [
-    ...prologue(paths, fifo, groups, process.oomScoreAdj),
-    ...trees.map(({ slot: number, source }): Operation => ['tree', number, source, 'single']),
+    ...prologue(paths, fifo, { spec, groups }),
+    ...opened,
+    ...rootTree(root, user),
+    ...files.map(({ slot: number, source }): Operation => ['tree', number, source, 'single']),
+    ...early.flatMap(({ outside }) => outside),
+    ...enterUser,
     ['clone', 'pid', 'mount', 'uts', 'ipc', ...(network.kind === 'own' ? ['network'] : []), ...groups.birth],
     ['session'],
     ['keyring', spec.id],
     ['umask', '0'],
-    ...networkOperations(network),
+    ...enterNetwork,
     ...rootOperations(root, process.noNewPrivileges),
-    ...fileSystems(spec, { files, sys, maskSlot: slot() }),
+    ...early.flatMap(({ inside }) => inside),
+    ['pivot', rootfs],
+    ...becomeRoot(userNamespace),
+    ...fileSystems(spec, { placed: early.map(({ place }) => place), files, maskSlot: slot() }),
     ...(process.terminal ? [['console', 'bind'] as const] : []),
     ['directory', command.cwd],
     ...(spec.readonlyRootfs ? [['remount', '/', 'ro'] as const] : []),
@@ -147,29 +194,40 @@ export interface ExecRequest extends Command {
 }
 
 /**
- * Every call that puts one more process into a container. The pid namespace first, since only a child
- * is in it; the mount namespace last, since the others' paths are the host's.
+ * Every call that puts one more process into a container. All namespaces are opened first, since their
+ * paths are the host's; the pid namespace is entered before the clone, since only a child is in it.
  */
 export const execPlan = (
   request: ExecRequest,
-  spec: Pick<ContainerPlan, 'cgroupDirectories' | 'process'>,
+  spec: Runtime,
   paths: BundlePaths,
   cgroupMounts: readonly Mount[],
 ): Operation[] => {
   const slot = createSlots()
   const fifo = slot()
   const groups = cgroupJoin(spec.cgroupDirectories, cgroupMounts, slot)
-  const join = (kind: string, file: string): Operation => ['join', kind, `/proc/${request.pid}/ns/${file}`]
+  const namespace = (kind: string, file: string) => {
+    const number = slot()
+    const open: Operation = ['open', number, 'read', `/proc/${request.pid}/ns/${file}`]
+    return { open, enter: ['enter', kind, number] as Operation }
+  }
+  const before = [namespace('pid', 'pid'), ...(spec.userNamespace ? [namespace('user', 'user')] : [])]
+  const after = [
+    namespace('ipc', 'ipc'),
+    namespace('uts', 'uts'),
+    // A user namespace of its own has no say in the host's.
+    ...(spec.network.kind === 'host' ? [] : [namespace('network', 'net')]),
+    namespace('cgroup', 'cgroup'),
+    namespace('mount', 'mnt'),
+  ]
   return [
-    ...prologue(paths, fifo, groups, spec.process.oomScoreAdj),
-    join('pid', 'pid'),
+    ...prologue(paths, fifo, { spec, groups }),
+    ...[...before, ...after].map(({ open }) => open),
+    ...before.map(({ enter }) => enter),
     ['clone', ...groups.birth],
     ['session'],
-    join('ipc', 'ipc'),
-    join('uts', 'uts'),
-    join('network', 'net'),
-    join('cgroup', 'cgroup'),
-    join('mount', 'mnt'),
+    ...after.map(({ enter }) => enter),
+    ...becomeRoot(spec.userNamespace),
     ...(request.terminal ? [['console', 'none'] as const] : []),
     ...groups.moves,
     ['env', ...request.env],

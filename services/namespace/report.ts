@@ -54,6 +54,7 @@ const commandFailure = (where: string, name: string, { errno }: Outcome): Failur
 }
 
 const sentences: Record<string, { code: FailureCode; of: (args: readonly string[]) => string }> = {
+  ceiling: { code: 'limit_refused', of: ([name, hard]) => `limit ${name} to ${hard}` },
   rlimit: { code: 'limit_refused', of: ([name, soft, hard]) => `limit ${name} to ${soft}:${hard}` },
   'proc-write': { code: 'limit_refused', of: ([file, value]) => `write "${value}" to ${file}` },
   user: { code: 'not_found', of: ([user]) => `become user "${user}"` },

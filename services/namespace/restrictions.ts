@@ -1,4 +1,4 @@
-import type { Process } from '../../shared/contracts/oci.ts'
+import type { Process, UserNamespace } from '../../shared/contracts/oci.ts'
 import { Failure } from '../../shared/failure.ts'
 import { capabilityMask } from './capability-set.ts'
 import type { Operation } from './operation.ts'
@@ -40,10 +40,10 @@ const ipcSysctls = new Set(
  */
 export const sysctlWrites = (
   sysctls: Readonly<Record<string, string>>,
-  { ownNetwork }: { ownNetwork: boolean },
+  { ownNetwork, groups = 2 ** 31 }: { ownNetwork: boolean; groups?: number | undefined },
 ): Operation[] => {
-  // Lets `ping` work without NET_RAW.
-  const all = { ...(ownNetwork ? { 'net.ipv4.ping_group_range': '0 2147483647' } : {}), ...sysctls }
+  // Lets `ping` work without NET_RAW, where it asks for no raw socket.
+  const all = { ...(ownNetwork ? { 'net.ipv4.ping_group_range': `0 ${groups - 1}` } : {}), ...sysctls }
   return Object.entries(all).map(([key, value]): Operation => {
     const permitted =
       ipcSysctls.has(key) || key.startsWith('fs.mqueue.') || (ownNetwork && key.startsWith('net.'))
@@ -59,15 +59,19 @@ export const sysctlWrites = (
   })
 }
 
+const limitName = (type: string): string => type.replace(/^RLIMIT_/i, '').toLowerCase()
 const limit = (value: number): string => (value < 0 ? 'unlimited' : String(value))
 
+/** For what goes beyond the host's limits: raised while the process is still root of the host. */
+export const ceilings = (limits: Process['rlimits']): Operation[] =>
+  limits.map(({ type, hard }): Operation => ['ceiling', limitName(type), limit(hard)])
+
 export const rlimits = (limits: Process['rlimits']): Operation[] =>
-  limits.map(({ type, soft, hard }): Operation => [
-    'rlimit',
-    type.replace(/^RLIMIT_/i, '').toLowerCase(),
-    limit(soft),
-    limit(hard),
-  ])
+  limits.map(({ type, soft, hard }): Operation => ['rlimit', limitName(type), limit(soft), limit(hard)])
+
+/** Whoever enters a user namespace is still a stranger there. */
+export const becomeRoot = (userNamespace: UserNamespace | null): Operation[] =>
+  userNamespace ? [['root']] : []
 
 /**
  * From root of the host to the container's user. The bounding set is narrowed while SETPCAP is still

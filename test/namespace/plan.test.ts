@@ -34,7 +34,7 @@ test('cgroups are opened before the pivot, joined after the mounts and before th
     'open 1',
     'clone',
     'pivot',
-    'mount proc',
+    'bind 3 /proc',
     'write 1 0',
     'unshare cgroup',
     'bounding',
@@ -86,10 +86,10 @@ test('a v2 cgroup with a tight quota, or full of processes, is joined late', asy
 
 test('the network namespace is joined, the host’s, or as the plan says', (t) => {
   t.true(
-    plan({ networkNamespace: '/run/netns/n' }).some(([name, kind]) => name === 'join' && kind === 'network'),
+    plan({ networkNamespace: '/run/netns/n' }).some(([name, kind]) => name === 'enter' && kind === 'network'),
   )
   const host = plan({ networkNamespace: null })
-  t.false(host.some(([name]) => name === 'join'))
+  t.false(host.some(([name]) => name === 'enter'))
   t.false(host.some(([name, path]) => name === 'proc-write' && path?.includes('ping_group_range')))
 })
 

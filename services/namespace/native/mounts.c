@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 /* glibc's <sys/mount.h> and <linux/mount.h> cannot both be included. */
@@ -88,6 +89,17 @@ int enact_tree(struct context *context, char **args, size_t count)
 	return fd < 0 ? errno : 0;
 }
 
+/* tree's slot, user namespace's slot: from then on the ids on disk are those inside the namespace. */
+int enact_idmap(struct context *context, char **args, size_t count)
+{
+	int tree = -1, user = -1;
+	(void)count;
+	if (slot_of(context, args[0], &tree) || slot_of(context, args[1], &user))
+		return EBADF;
+	struct mount_attr attributes = { .attr_set = MOUNT_ATTR_IDMAP, .userns_fd = (unsigned int)user };
+	return syscall(SYS_mount_setattr, tree, "", AT_EMPTY_PATH, &attributes, sizeof attributes) ? errno : 0;
+}
+
 static int open_mount_target(struct context *context, const char *path, enum target_kind kind, const char *mode, int *fd)
 {
 	const bool plain = strcmp(mode, "plain") == 0;
@@ -159,6 +171,37 @@ static int make_mount(struct context *context, const char *type, const char *sou
 		say(context, "%s", told + 2);
 	close(fs);
 	return error;
+}
+
+/* slot, type, source, attributes, options: mounted nowhere yet, for `bind` to put in its place. */
+int enact_file_system(struct context *context, char **args, size_t count)
+{
+	uint64_t set, clear;
+	size_t slot = 0;
+	(void)count;
+	if (slot_index(args[0], &slot) || attributes_of(args[3], &set, &clear))
+		return EINVAL;
+	return make_mount(context, args[1], args[2], set, args[4], &context->slots[slot]);
+}
+
+/* slot, name, mode, major, minor, owner's user and group id: a character device in a file system that has no place yet. */
+int enact_node(struct context *context, char **args, size_t count)
+{
+	uint64_t mode = 0, major_number = 0, minor_number = 0, uid = 0, gid = 0;
+	int fd = -1;
+	(void)count;
+	if (number(args[2], 07777, &mode) || number(args[3], UINT32_MAX, &major_number) || number(args[4], UINT32_MAX, &minor_number)
+	    || number(args[5], UINT32_MAX - 1, &uid) || number(args[6], UINT32_MAX - 1, &gid))
+		return EINVAL;
+	const int error = slot_of(context, args[0], &fd);
+	if (error)
+		return error;
+	const dev_t device = makedev((unsigned int)major_number, (unsigned int)minor_number);
+	/* Not left to the mask of whoever started the service. */
+	if (mknodat(fd, args[1], S_IFCHR | (mode_t)mode, device) || fchmodat(fd, args[1], (mode_t)mode, 0)
+	    || fchownat(fd, args[1], (uid_t)uid, (gid_t)gid, AT_SYMLINK_NOFOLLOW))
+		return errno;
+	return 0;
 }
 
 /* type, source, target, attributes, options, plain|inside */

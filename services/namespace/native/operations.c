@@ -6,18 +6,13 @@
 #include <fcntl.h>
 #include <linux/keyctl.h>
 #include <linux/magic.h>
-#include <linux/sched.h>
-#include <sched.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
 #include <sys/syscall.h>
-#include <sys/sysmacros.h>
 #include <unistd.h>
 
 static const struct operation operations[] = {
@@ -25,21 +20,27 @@ static const struct operation operations[] = {
 	{ "fifo", 2, 2, enact_fifo },
 	{ "write", 2, 2, enact_write },
 	{ "proc-write", 2, 2, enact_proc_write },
-	{ "join", 2, 2, enact_join },
+	{ "owner", 2, 2, enact_owner },
+	{ "enter", 2, 2, enact_enter },
 	{ "unshare", 1, 8, enact_unshare },
 	{ "clone", 0, 8, enact_clone },
+	{ "root", 0, 0, enact_root },
+	{ "stdio", 1, 1, enact_stdio },
 	{ "session", 0, 0, enact_session },
 	{ "keyring", 1, 1, enact_keyring },
 	{ "hostname", 1, 1, enact_hostname },
 	{ "domainname", 1, 1, enact_domainname },
+	{ "ceiling", 2, 2, enact_ceiling },
 	{ "rlimit", 3, 3, enact_rlimit },
 	{ "umask", 1, 1, enact_umask },
 	{ "mkdir", 2, 2, enact_mkdir },
 	{ "directory", 1, 1, enact_directory },
-	{ "mknod", 5, 5, enact_mknod },
 	{ "symlink", 2, 2, enact_symlink },
 	{ "propagation", 2, 2, enact_propagation },
 	{ "tree", 3, 3, enact_tree },
+	{ "idmap", 2, 2, enact_idmap },
+	{ "file-system", 5, 5, enact_file_system },
+	{ "node", 7, 7, enact_node },
 	{ "bind", 5, 5, enact_bind },
 	{ "mount", 6, 6, enact_mount },
 	{ "remount", 2, 2, enact_remount },
@@ -80,7 +81,7 @@ int number(const char *text, uint64_t most, uint64_t *value)
 	return errno || *end || *value > most ? EINVAL : 0;
 }
 
-static int slot_index(const char *text, size_t *index)
+int slot_index(const char *text, size_t *index)
 {
 	uint64_t value = 0;
 	if (number(text, MAX_SLOTS - 1, &value))
@@ -168,73 +169,6 @@ int enact_proc_write(struct context *context, char **args, size_t count)
 	return error;
 }
 
-static int namespace_flag(const char *name, int *flag)
-{
-	static const struct { const char *name; int flag; } kinds[] = {
-		{ "pid", CLONE_NEWPID }, { "mount", CLONE_NEWNS }, { "uts", CLONE_NEWUTS }, { "ipc", CLONE_NEWIPC },
-		{ "network", CLONE_NEWNET }, { "cgroup", CLONE_NEWCGROUP }, { "user", CLONE_NEWUSER },
-	};
-	for (size_t index = 0; index < sizeof kinds / sizeof *kinds; index++) {
-		if (strcmp(kinds[index].name, name) == 0) {
-			*flag |= kinds[index].flag;
-			return 0;
-		}
-	}
-	return EINVAL;
-}
-
-int enact_join(struct context *context, char **args, size_t count)
-{
-	int flag = 0;
-	(void)context;
-	(void)count;
-	if (namespace_flag(args[0], &flag))
-		return EINVAL;
-	const int fd = open(args[1], O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return errno;
-	const int error = setns(fd, flag) ? errno : 0;
-	close(fd);
-	return error;
-}
-
-int enact_unshare(struct context *context, char **args, size_t count)
-{
-	int flags = 0;
-	(void)context;
-	for (size_t index = 0; index < count; index++)
-		if (namespace_flag(args[index], &flags))
-			return EINVAL;
-	return unshare(flags) ? errno : 0;
-}
-
-/* `into=SLOT`: the child begins in the cgroup of that directory, which saves a wait for every other fork of the host. */
-static int born_into(const struct context *context, const char *kind, struct clone_args *args)
-{
-	int fd = -1;
-	const int error = slot_of(context, kind + strlen("into="), &fd);
-	args->flags |= CLONE_INTO_CGROUP;
-	args->cgroup = (unsigned int)fd;
-	return error;
-}
-
-/* Returns in both processes; `context->child` is 0 in the child. */
-int enact_clone(struct context *context, char **args, size_t count)
-{
-	struct clone_args wanted = { .exit_signal = SIGCHLD };
-	int flags = 0;
-	for (size_t index = 0; index < count; index++) {
-		const bool into = strncmp(args[index], "into=", strlen("into=")) == 0;
-		const int error = into ? born_into(context, args[index], &wanted) : namespace_flag(args[index], &flags);
-		if (error)
-			return error;
-	}
-	wanted.flags |= (unsigned int)flags;
-	const long pid = syscall(SYS_clone3, &wanted, sizeof wanted);
-	context->child = (pid_t)pid;
-	return pid < 0 ? errno : 0;
-}
-
 int enact_session(struct context *context, char **args, size_t count)
 {
 	(void)context, (void)args, (void)count;
@@ -259,46 +193,6 @@ int enact_domainname(struct context *context, char **args, size_t count)
 	return setdomainname(args[0], strlen(args[0])) ? errno : 0;
 }
 
-static int limit_value(const char *text, rlim_t *value)
-{
-	uint64_t parsed = 0;
-	if (strcmp(text, "unlimited") == 0) {
-		*value = RLIM_INFINITY;
-		return 0;
-	}
-	const int error = number(text, UINT64_MAX, &parsed);
-	*value = (rlim_t)parsed;
-	return error;
-}
-
-int enact_rlimit(struct context *context, char **args, size_t count)
-{
-	static const struct { const char *name; __rlimit_resource_t resource; } kinds[] = {
-		{ "as", RLIMIT_AS }, { "core", RLIMIT_CORE }, { "cpu", RLIMIT_CPU }, { "data", RLIMIT_DATA },
-		{ "fsize", RLIMIT_FSIZE }, { "locks", RLIMIT_LOCKS }, { "memlock", RLIMIT_MEMLOCK },
-		{ "msgqueue", RLIMIT_MSGQUEUE }, { "nice", RLIMIT_NICE }, { "nofile", RLIMIT_NOFILE },
-		{ "nproc", RLIMIT_NPROC }, { "rss", RLIMIT_RSS }, { "rtprio", RLIMIT_RTPRIO },
-		{ "rttime", RLIMIT_RTTIME }, { "sigpending", RLIMIT_SIGPENDING }, { "stack", RLIMIT_STACK },
-	};
-	struct rlimit limit, now;
-	(void)count;
-	if (limit_value(args[1], &limit.rlim_cur) || limit_value(args[2], &limit.rlim_max))
-		return EINVAL;
-	for (size_t index = 0; index < sizeof kinds / sizeof *kinds; index++) {
-		if (strcmp(kinds[index].name, args[0]) != 0)
-			continue;
-		if (setrlimit(kinds[index].resource, &limit) == 0)
-			return 0;
-		const int error = errno;
-		if (error == EPERM && getrlimit(kinds[index].resource, &now) == 0)
-			say(context, "the hard limit of the host is %llu and cannot be raised without CAP_SYS_RESOURCE",
-			    (unsigned long long)now.rlim_max);
-		return error;
-	}
-	say(context, "there is no such limit");
-	return EINVAL;
-}
-
 int enact_umask(struct context *context, char **args, size_t count)
 {
 	uint64_t mask = 0;
@@ -316,21 +210,6 @@ int enact_mkdir(struct context *context, char **args, size_t count)
 	if (number(args[1], 07777, &mode))
 		return EINVAL;
 	return mkdir(args[0], (mode_t)mode) && errno != EEXIST ? errno : 0;
-}
-
-int enact_mknod(struct context *context, char **args, size_t count)
-{
-	static const struct { const char *name; mode_t type; } kinds[] = {
-		{ "c", S_IFCHR }, { "b", S_IFBLK }, { "p", S_IFIFO }, { "f", S_IFREG },
-	};
-	uint64_t mode = 0, major_number = 0, minor_number = 0;
-	(void)context, (void)count;
-	if (number(args[1], 07777, &mode) || number(args[3], UINT32_MAX, &major_number) || number(args[4], UINT32_MAX, &minor_number))
-		return EINVAL;
-	for (size_t index = 0; index < sizeof kinds / sizeof *kinds; index++)
-		if (strcmp(kinds[index].name, args[2]) == 0)
-			return mknod(args[0], kinds[index].type | (mode_t)mode, makedev((unsigned int)major_number, (unsigned int)minor_number)) ? errno : 0;
-	return EINVAL;
 }
 
 int enact_symlink(struct context *context, char **args, size_t count)
