@@ -152,6 +152,8 @@ export const loadConfig = (env: NodeJS.ProcessEnv = process.env) => {
     natsUser: optional(env['DOLLY_NATS_USER']),
     natsPassword: optional(env['DOLLY_NATS_PASSWORD']),
     natsTls: tlsOf(env),
+    /** Whether `privileged: true` is carried out here. */
+    allowPrivileged: env['DOLLY_ALLOW_PRIVILEGED'] === 'on',
     /** Whether `trace.inject` may fail launches and end services on purpose. */
     faultInjection: env['DOLLY_FAULT_INJECTION'] === 'on',
     /** Milliseconds between two comparisons of the host with the log. */

@@ -46,6 +46,8 @@ export const names = ({ root, tag }: { root: string; tag: string }) => ({
   bundle: (id: string) => join(root, 'bundles', id),
   /** conmon writes one file with the exit status per container here. */
   exits: join(root, 'exits'),
+  /** Compiled system call filters. */
+  filters: join(root, 'seccomp'),
   networkState: join(root, 'network'),
   nats: join(root, 'nats'),
   logs: join(root, 'log'),

@@ -11,6 +11,7 @@ wanted=(
   conmon          # the monitor that outlives the services: stdio, log, exit code
   busybox-static  # the default image
   gcc libc6-dev   # build the C program, statically
+  libseccomp-dev  # compile system call filters
   ca-certificates # npm's registry speaks TLS
   stress-ng       # tests: loads that the limits must hold
   mmdebstrap      # tests: a Debian image

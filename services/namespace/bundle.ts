@@ -94,15 +94,19 @@ export const writeExecBundle = (paths: BundlePaths, operations: readonly Operati
   writePlan(paths, operations)
 }
 
+/** What containers had before these could be told. */
+const before: Pick<ContainerPlan, 'privileged' | 'seccomp' | 'userNamespace'> = {
+  privileged: false,
+  seccomp: 'unconfined',
+  userNamespace: null,
+}
+
 /** What the container was made from, or undefined when there is no bundle. */
 export const readSpec = (paths: BundlePaths): ContainerPlan | undefined => {
   const text = readIfThere(paths.spec)
   if (!text) return undefined
   try {
-    // Of an earlier version it may lack the user namespace, and then has none.
-    const { userNamespace = null, ...spec } = JSON.parse(text) as Omit<ContainerPlan, 'userNamespace'> &
-      Partial<ContainerPlan>
-    return { ...spec, userNamespace }
+    return { ...before, ...(JSON.parse(text) as Omit<ContainerPlan, keyof typeof before>) }
   } catch (error) {
     // A crash in mid-write: the bundle is half made and no process can have come of it.
     if (error instanceof SyntaxError) return undefined

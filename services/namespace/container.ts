@@ -1,5 +1,5 @@
 import { existsSync, writeFileSync } from 'node:fs'
-import { Failure } from '../../shared/failure.ts'
+import { Failure, privilegedRefused } from '../../shared/failure.ts'
 import type { ProcessState } from '../../shared/contracts/operations.ts'
 import type { Recorder } from '../../shared/recorder.ts'
 import type { Context } from '../../shared/service.ts'
@@ -42,7 +42,8 @@ export const labPlanOf = ({ dns, dnsSearch, ...spec }: LabInput): ContainerPlan 
 const make = async (host: NamespaceHost, record: Recorder, spec: ContainerPlan): Promise<Init> => {
   const { id, process, cgroupDirectories } = spec
   const paths = host.paths(id)
-  const plan = containerPlan(spec, paths, host.cgroupMounts)
+  const filter = await host.filters.fileOf(record, spec.seccomp, process.capabilities)
+  const plan = containerPlan(spec, paths, { cgroupMounts: host.cgroupMounts, filter })
   const kills = oomKills(cgroupDirectories)
   await record.call(`mkdir -p ${paths.directory}`, () => {
     writeContainerBundle(paths, spec, plan)
@@ -74,6 +75,7 @@ export const ensureInit = async (
   record: Recorder,
   spec: ContainerPlan,
 ): Promise<Init> => {
+  if (spec.privileged && !host.allowPrivileged) throw privilegedRefused(spec.id)
   const paths = host.paths(spec.id)
   const remove = () => removeContainer(host, record, { id: spec.id, directories: spec.cgroupDirectories })
   const whole = wholeInit(paths)

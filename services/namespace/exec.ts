@@ -55,7 +55,9 @@ export const makeExec = async (host: NamespaceHost, record: Recorder, input: Exe
     cwd: input.cwd || own.cwd,
     user: input.user || own.user,
   }
-  const plan = execPlan({ ...command, pid: state.pid, terminal }, spec, paths, host.cgroupMounts)
+  const filter = await host.filters.fileOf(record, spec.seccomp, spec.process.capabilities)
+  const facts = { cgroupMounts: host.cgroupMounts, filter }
+  const plan = execPlan({ ...command, pid: state.pid, terminal }, spec, paths, facts)
   try {
     writeExecBundle(paths, plan)
     await launch(host.monitor, record, {

@@ -65,18 +65,20 @@ export const procMount = (slot: string): EarlyMount => ({
   place: placeMount(slot, '/proc'),
 })
 
+const sysAttributes = { ro: 'nosuid,nodev,noexec,ro', rw: 'nosuid,nodev,noexec' }
+
 /** Needs a network namespace that the container owns: sysfs shows the interfaces of the one it is mounted in. */
-export const sysMount = (slot: string): EarlyMount => ({
+export const sysMount = (slot: string, access: 'ro' | 'rw'): EarlyMount => ({
   outside: [],
-  inside: [makeMount(slot, 'sysfs', 'nosuid,nodev,noexec,ro')],
+  inside: [makeMount(slot, 'sysfs', sysAttributes[access])],
   place: placeMount(slot, '/sys'),
 })
 
-/** The host's own, read-only: a network namespace that is not the container's gives it no sysfs. */
-export const hostSys = (slot: string): EarlyMount => ({
+/** The host's own: a network namespace that is not the container's gives it no sysfs. */
+export const hostSys = (slot: string, access: 'ro' | 'rw'): EarlyMount => ({
   outside: [['tree', slot, '/sys', 'single']],
   inside: [],
-  place: placeMount(slot, '/sys', 'nosuid,nodev,noexec,ro'),
+  place: placeMount(slot, '/sys', sysAttributes[access]),
 })
 
 /** The tmpfs for `/dev` and its nodes, which belong to the container's root: whatever the image has there stays underneath. */

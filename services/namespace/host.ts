@@ -1,13 +1,15 @@
 import { accessSync, constants, mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { type Config } from '../../shared/config.ts'
+import { defaultCapabilities, ociCapabilities } from '../../shared/capabilities.ts'
 import { Failure } from '../../shared/failure.ts'
 import type { Mount } from '../../shared/mount-table.ts'
 import type { Names } from '../../shared/names.ts'
-import { systemPath } from '../../shared/recorder.ts'
+import { type Recorder, systemPath } from '../../shared/recorder.ts'
 import { type BundlePaths, bundlePaths } from './bundle.ts'
 import { readCgroupMounts } from './cgroup-mounts.ts'
 import { type MonitorHost, createSpawner } from './monitor.ts'
+import { type Filters, createFilters } from './seccomp/filters.ts'
 
 /** What the service keeps of its host in memory; all of it found out again at the next start. */
 export interface NamespaceHost {
@@ -16,6 +18,8 @@ export interface NamespaceHost {
   exitFile: (id: string) => string
   monitor: MonitorHost
   cgroupMounts: readonly Mount[]
+  filters: Filters
+  allowPrivileged: boolean
 }
 
 const programOnPath = (name: string): string => {
@@ -32,16 +36,26 @@ const programOnPath = (name: string): string => {
 }
 
 /** Readies the host for containers: directories, and the spawner in the monitors' cgroups. */
-export const prepareHost = async ({ names }: Config): Promise<NamespaceHost> => {
+export const prepareHost = async (
+  { names, allowPrivileged }: Config,
+  record: Recorder,
+): Promise<NamespaceHost> => {
   for (const directory of [names.bundles, names.exits]) mkdirSync(directory, { recursive: true, mode: 0o700 })
   const conmon = programOnPath('conmon')
   const spawner = createSpawner(names)
-  await spawner.ask(['ready'])
+  const filters = createFilters(names.filters)
+  await Promise.all([
+    spawner.ask(['ready']),
+    // Ahead of the first container, which would wait for it.
+    filters.fileOf(record, 'default', ociCapabilities(defaultCapabilities)),
+  ])
   return {
     names,
     paths: (id) => bundlePaths(names.bundle(id)),
     exitFile: (id) => join(names.exits, id),
     monitor: { conmon, spawner },
     cgroupMounts: readCgroupMounts(),
+    filters,
+    allowPrivileged,
   }
 }

@@ -14,10 +14,25 @@ import {
   tmpfsMount,
 } from './file-systems.ts'
 import { type Operation, createSlots } from './operation.ts'
-import { becomeRoot, ceilings, covers, identity, rlimits, sysctlWrites } from './restrictions.ts'
+import {
+  becomeRoot,
+  ceilings,
+  covers,
+  identity,
+  rlimits,
+  sysctlWrites,
+  systemCallFilter,
+} from './restrictions.ts'
 
 /** What of a container each of its processes is made with. */
 type Runtime = Pick<ContainerPlan, 'cgroupDirectories' | 'network' | 'process' | 'userNamespace'>
+
+/** What a plan takes from the host. */
+export interface HostFacts {
+  cgroupMounts: readonly Mount[]
+  /** File of the compiled system call filter; undefined for none. */
+  filter: string | undefined
+}
 
 interface Binding {
   slot: string
@@ -58,11 +73,12 @@ const cgroupJoin = (
 }
 
 /** Everything up to `execve`, which `wait` holds back until the start. */
-const commandOperations = (command: Command, fifo: string): Operation[] => [
+const commandOperations = (command: Command, fifo: string, last: Operation[]): Operation[] => [
   ['umask', '0022'],
   ['cwd', command.cwd],
   ['cloexec', '3'],
   ['resolve', command.args[0] ?? ''],
+  ...last,
   ['wait', fifo],
   ['exec', ...command.args],
 ]
@@ -112,7 +128,7 @@ const fileSystems = (
     ownNetwork: spec.network.kind !== 'host',
     groups: spec.userNamespace?.size,
   }),
-  ...covers(maskSlot),
+  ...(spec.privileged ? [] : covers(maskSlot)),
   sharedMemory(spec.shmSizeBytes),
 ]
 
@@ -140,19 +156,21 @@ const namespaces = ({ network, userNamespace }: ContainerPlan, slot: () => strin
 export const containerPlan = (
   spec: ContainerPlan,
   paths: BundlePaths,
-  cgroupMounts: readonly Mount[],
+  { cgroupMounts, filter }: HostFacts,
 ): Operation[] => {
   const slot = createSlots()
   const command = commandOf(spec, spec.imageConfig)
   const { process, rootfs, network, userNamespace } = spec
   const fifo = slot()
   const groups = cgroupJoin(spec.cgroupDirectories, cgroupMounts, slot)
+  const filtering = systemCallFilter(filter, slot, spec.process)
   const { user, opened, enterUser, enterNetwork } = namespaces(spec, slot)
   const root = { slot: slot(), source: rootfs, target: rootfs }
+  const access = spec.privileged ? 'rw' : 'ro'
   const early = [
     procMount(slot()),
     deviceMount(slot(), userNamespace?.hostID ?? 0),
-    network.kind === 'host' ? hostSys(slot()) : sysMount(slot()),
+    network.kind === 'host' ? hostSys(slot(), access) : sysMount(slot(), access),
   ]
   const files = [
     { slot: slot(), source: paths.hostname, target: '/etc/hostname' },
@@ -162,6 +180,7 @@ export const containerPlan = (
   return [
     ...prologue(paths, fifo, { spec, groups }),
     ...opened,
+    ...filtering.opened,
     ...rootTree(root, user),
     ...files.map(({ slot: number, source }): Operation => ['tree', number, source, 'single']),
     ...early.flatMap(({ outside }) => outside),
@@ -182,8 +201,9 @@ export const containerPlan = (
     ...cgroupOperations(groups, cgroupViews(spec.cgroupDirectories, cgroupMounts)),
     ['env', ...command.env],
     ...rlimits(process.rlimits),
+    ...filtering.early,
     ...identity(command.user, process),
-    ...commandOperations(command, fifo),
+    ...commandOperations(command, fifo, filtering.late),
   ]
 }
 
@@ -201,11 +221,12 @@ export const execPlan = (
   request: ExecRequest,
   spec: Runtime,
   paths: BundlePaths,
-  cgroupMounts: readonly Mount[],
+  { cgroupMounts, filter }: HostFacts,
 ): Operation[] => {
   const slot = createSlots()
   const fifo = slot()
   const groups = cgroupJoin(spec.cgroupDirectories, cgroupMounts, slot)
+  const filtering = systemCallFilter(filter, slot, spec.process)
   const namespace = (kind: string, file: string) => {
     const number = slot()
     const open: Operation = ['open', number, 'read', `/proc/${request.pid}/ns/${file}`]
@@ -222,6 +243,7 @@ export const execPlan = (
   ]
   return [
     ...prologue(paths, fifo, { spec, groups }),
+    ...filtering.opened,
     ...[...before, ...after].map(({ open }) => open),
     ...before.map(({ enter }) => enter),
     ['clone', ...groups.birth],
@@ -232,7 +254,8 @@ export const execPlan = (
     ...groups.moves,
     ['env', ...request.env],
     ...rlimits(spec.process.rlimits),
+    ...filtering.early,
     ...identity(request.user, spec.process),
-    ...commandOperations(request, fifo),
+    ...commandOperations(request, fifo, filtering.late),
   ]
 }

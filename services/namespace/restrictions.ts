@@ -69,6 +69,22 @@ export const ceilings = (limits: Process['rlimits']): Operation[] =>
 export const rlimits = (limits: Process['rlimits']): Operation[] =>
   limits.map(({ type, soft, hard }): Operation => ['rlimit', limitName(type), limit(soft), limit(hard)])
 
+/**
+ * The filter comes last, so that it need not allow what makes the container; without `no_new_privs` the
+ * kernel takes it only from one who still has SYS_ADMIN.
+ */
+export const systemCallFilter = (
+  file: string | undefined,
+  slot: () => string,
+  { noNewPrivileges }: Pick<Process, 'noNewPrivileges'>,
+): { opened: Operation[]; early: Operation[]; late: Operation[] } => {
+  if (file === undefined) return { opened: [], early: [], late: [] }
+  const number = slot()
+  const filter: Operation[] = [['seccomp', number]]
+  const opened: Operation[] = [['open', number, 'read', file]]
+  return { opened, early: noNewPrivileges ? [] : filter, late: noNewPrivileges ? filter : [] }
+}
+
 /** Whoever enters a user namespace is still a stranger there. */
 export const becomeRoot = (userNamespace: UserNamespace | null): Operation[] =>
   userNamespace ? [['root']] : []

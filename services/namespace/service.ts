@@ -105,8 +105,8 @@ export const namespaceService = (config: Config): HostServiceDefinition => {
     name: 'namespace',
     description: 'Builds the namespaces of a container and runs its processes',
     endpoints: [...steps(host), ...operations(host)],
-    prepare: async () => {
-      prepared = await prepareHost(config)
+    prepare: async ({ record }) => {
+      prepared = await prepareHost(config, record)
     },
     watch: (context, signal) => watchExits(host(), context, signal),
   }

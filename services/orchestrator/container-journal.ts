@@ -36,14 +36,26 @@ const summary = (record: SagaRecord, before: JournalContent): Record<string, unk
   const entries = [...before.entries, { sequence: 0, messageId: '', record }]
   const saga = foldJournal({ entries, sequence: 0 })
   if (!saga) return {}
-  const { id, name, node, image, status, pid, startedAt, address, error, leaked } = describeContainer(
+  const { id, name, node, image, status, pid, startedAt, address, error, leaked, spec } = describeContainer(
     saga,
     [],
     '',
   )
   const cause =
     record.outcome === 'undone' || !error ? {} : { step: error.step, code: error.code, reason: error.reason }
-  return { id, name, node, image, status, pid, startedAt, address, ...cause, leaked }
+  return {
+    id,
+    name,
+    node,
+    image,
+    status,
+    pid,
+    startedAt,
+    address,
+    ...cause,
+    leaked,
+    ...(spec.privileged ? { privileged: true } : {}),
+  }
 }
 
 /** A container's event subject as the journal of its saga; outcomes carry the command that asked for them. */

@@ -6,6 +6,7 @@ import { durationMs, quantity } from '../../shared/contracts/quantity.ts'
 import { Failure } from '../../shared/failure.ts'
 import { capabilitySet } from './capabilities.ts'
 import { splitCommand } from './command-line.ts'
+import { type SecurityOptions, securityOptions } from './security-options.ts'
 
 const rlimitNames = [
   'as',
@@ -92,24 +93,10 @@ const blockIoOf = ({ blkio_config: config }: ContainerCreate): Resources['blockI
   }
 }
 
-const noNewPrivilegesOf = (options: string[]): boolean => {
-  const choices: Record<string, boolean> = {
-    'no-new-privileges': true,
-    'no-new-privileges:true': true,
-    'no-new-privileges:false': false,
-  }
-  return options.reduce((_, option) => {
-    const choice = choices[option]
-    if (choice === undefined)
-      throw new Failure(
-        'unsupported',
-        `security_opt: "${option}" is not one of ${Object.keys(choices).join(', ')}`,
-      )
-    return choice
-  }, true)
-}
-
-const processOf = (message: ContainerCreate): ContainerSpec['process'] => ({
+const processOf = (
+  message: ContainerCreate,
+  { noNewPrivileges }: SecurityOptions,
+): ContainerSpec['process'] => ({
   terminal: message.tty ?? false,
   stdin: message.stdin_open ?? false,
   user: message.user ?? '',
@@ -118,16 +105,21 @@ const processOf = (message: ContainerCreate): ContainerSpec['process'] => ({
   env: pairsOf(message.environment).map(([key, value]) => `${key}=${value}`),
   cwd: message.working_dir,
   rlimits: rlimitsOf(message.ulimits),
-  capabilities: capabilitySet(message.cap_add ?? [], message.cap_drop ?? []),
-  noNewPrivileges: noNewPrivilegesOf(message.security_opt ?? []),
+  capabilities: capabilitySet(message.privileged ? ['ALL'] : (message.cap_add ?? []), message.cap_drop ?? []),
+  noNewPrivileges,
   oomScoreAdj: message.oom_score_adj,
 })
 
-/** The lab's container is wired by hand, in namespaces that root of the host has made. */
-const usernsModeOf = ({ network_mode, userns_mode }: ContainerCreate): ContainerSpec['usernsMode'] => {
-  if (network_mode !== 'lab') return userns_mode ?? 'auto'
+/** The lab's container is wired by hand, in namespaces that root of the host has made; a privileged one is root of the host. */
+const usernsModeOf = ({
+  network_mode,
+  privileged = false,
+  userns_mode,
+}: ContainerCreate): ContainerSpec['usernsMode'] => {
+  const host = privileged ? 'privileged' : network_mode === 'lab' ? 'network_mode "lab"' : undefined
+  if (host === undefined) return userns_mode ?? 'auto'
   if (userns_mode === 'auto')
-    throw new Failure('unsupported', 'userns_mode: network_mode "lab" has the user namespace of the host')
+    throw new Failure('unsupported', `userns_mode: ${host} means the user namespace of the host`)
   return 'host'
 }
 
@@ -140,35 +132,40 @@ const autoRemoveOf = ({ auto_remove = false, restart = 'no' }: ContainerCreate):
 export const containerSpec = (
   message: ContainerCreate,
   { id, node }: { id: string; node: string },
-): ContainerSpec => ({
-  id,
-  node,
-  name: message.name ?? id,
-  image: withTag(message.image),
-  hostname: message.hostname ?? id.slice(0, 12),
-  domainname: message.domainname,
-  labels: Object.fromEntries(pairsOf(message.labels)),
-  process: processOf(message),
-  resources: {
-    cpu: cpuOf(message),
-    memory: memoryOf(message),
-    pids: { limit: message.pids_limit || 2048 },
-    blockIO: blockIoOf(message),
-  },
-  readonlyRootfs: message.read_only ?? false,
-  rootSizeBytes: bytesOf(message.storage_opt?.size) ?? null,
-  tmpfs: listOf(message.tmpfs),
-  shmSizeBytes: bytesOf(message.shm_size) ?? 64 * 2 ** 20,
-  sysctls: Object.fromEntries(pairsOf(message.sysctls)),
-  networkMode: message.network_mode ?? 'bridge',
-  usernsMode: usernsModeOf(message),
-  dns: listOf(message.dns),
-  dnsSearch: listOf(message.dns_search),
-  extraHosts: message.extra_hosts ?? [],
-  stopSignal: message.stop_signal ?? '',
-  stopGraceMs: durationMs(message.stop_grace_period ?? '10s') ?? 10_000,
-  restart: message.restart ?? 'no',
-  autoRemove: autoRemoveOf(message),
-  start: message.start ?? true,
-  inject: message.trace?.inject ?? [],
-})
+): ContainerSpec => {
+  const security = securityOptions(message)
+  return {
+    id,
+    node,
+    name: message.name ?? id,
+    image: withTag(message.image),
+    hostname: message.hostname ?? id.slice(0, 12),
+    domainname: message.domainname,
+    labels: Object.fromEntries(pairsOf(message.labels)),
+    process: processOf(message, security),
+    seccomp: security.seccomp,
+    privileged: message.privileged ?? false,
+    resources: {
+      cpu: cpuOf(message),
+      memory: memoryOf(message),
+      pids: { limit: message.pids_limit || 2048 },
+      blockIO: blockIoOf(message),
+    },
+    readonlyRootfs: message.read_only ?? false,
+    rootSizeBytes: bytesOf(message.storage_opt?.size) ?? null,
+    tmpfs: listOf(message.tmpfs),
+    shmSizeBytes: bytesOf(message.shm_size) ?? 64 * 2 ** 20,
+    sysctls: Object.fromEntries(pairsOf(message.sysctls)),
+    networkMode: message.network_mode ?? 'bridge',
+    usernsMode: usernsModeOf(message),
+    dns: listOf(message.dns),
+    dnsSearch: listOf(message.dns_search),
+    extraHosts: message.extra_hosts ?? [],
+    stopSignal: message.stop_signal ?? '',
+    stopGraceMs: durationMs(message.stop_grace_period ?? '10s') ?? 10_000,
+    restart: message.restart ?? 'no',
+    autoRemove: autoRemoveOf(message),
+    start: message.start ?? true,
+    inject: message.trace?.inject ?? [],
+  }
+}

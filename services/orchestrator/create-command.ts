@@ -2,7 +2,8 @@ import { isDeepStrictEqual } from 'node:util'
 import type { Bus } from '../../shared/bus.ts'
 import { ContainerCreate } from '../../shared/contracts/container-create.ts'
 import { ContainerSpec } from '../../shared/contracts/container-spec.ts'
-import { Failure } from '../../shared/failure.ts'
+import type { Config } from '../../shared/config.ts'
+import { Failure, privilegedRefused } from '../../shared/failure.ts'
 import type { Log } from '../../shared/log.ts'
 import { parseInput } from '../../shared/wire.ts'
 import { bounded } from './checkpoint.ts'
@@ -19,7 +20,7 @@ interface CreateParts {
   node: string
   /** The id of the container with this name, if the projection knows one. */
   idOfName: (name: string) => string | undefined
-  faultInjection: boolean
+  config: Pick<Config, 'allowPrivileged' | 'faultInjection'>
 }
 
 const sameSpec = (wanted: ContainerSpec, existing: ContainerSpec): boolean =>
@@ -29,7 +30,7 @@ const sameSpec = (wanted: ContainerSpec, existing: ContainerSpec): boolean =>
   })
 
 /** Carries out `container.create`: to exactly one outcome, by whichever orchestrator it is delivered to. */
-export const createCommand = ({ bus, log, runs, node, idOfName, faultInjection }: CreateParts): Act => {
+export const createCommand = ({ bus, log, runs, node, idOfName, config }: CreateParts): Act => {
   /** The projection may be behind: only a holder that its own log shows alive is in the way. */
   const requireFreeName = async ({ id, name }: ContainerSpec): Promise<void> => {
     const holder = idOfName(name)
@@ -70,7 +71,8 @@ export const createCommand = ({ bus, log, runs, node, idOfName, faultInjection }
   return async (_, body, id, commandId) => {
     const message = parseInput(ContainerCreate, body)
     const spec = containerSpec(message, { id, node: message.placement?.node ?? node })
-    if (spec.inject.length > 0 && !faultInjection) {
+    if (spec.privileged && !config.allowPrivileged) throw privilegedRefused(id)
+    if (spec.inject.length > 0 && !config.faultInjection) {
       throw new Failure(
         'not_permitted',
         'trace.inject: fault injection is off here; DOLLY_FAULT_INJECTION=on turns it on',

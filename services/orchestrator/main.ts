@@ -33,7 +33,7 @@ const { idOfName } = projection
 const halt = new AbortController()
 const runs = createContainerRuns({ bus, executor, log, signal: halt.signal })
 const acts = {
-  [subjects.create]: createCommand({ bus, log, runs, node, idOfName, faultInjection: config.faultInjection }),
+  [subjects.create]: createCommand({ bus, log, runs, node, idOfName, config }),
   [subjects.delete]: deleteCommand({ bus, log, runs }),
 }
 const deliveries = createDeliveries({

@@ -89,6 +89,7 @@ export const ContainerCreate = z.strictObject({
   oom_score_adj: z.number().int().min(-1000).max(1000).optional(),
   cap_add: z.array(oneLine).optional(),
   cap_drop: z.array(oneLine).optional(),
+  privileged: z.boolean().optional(),
   security_opt: z.array(oneLine).optional(),
   read_only: z.boolean().optional(),
   tmpfs: list(oneLine.startsWith('/', 'begins with an absolute path')).optional(),

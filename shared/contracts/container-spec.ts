@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { Injection } from './container-create.ts'
 import { ContainerId, ContainerName, ImageReference } from './identity.ts'
 import { Process, Resources, UsernsMode } from './oci.ts'
+import { Seccomp } from './seccomp.ts'
 import { NetworkMode } from './steps.ts'
 
 /** A container as Dolly keeps it: OCI runtime-spec shapes, made once from the message that asked for it. */
@@ -22,6 +23,8 @@ export const ContainerSpec = z.object({
   sysctls: z.record(z.string(), z.string()),
   networkMode: NetworkMode,
   usernsMode: UsernsMode.default('host'),
+  seccomp: Seccomp.default('unconfined'),
+  privileged: z.boolean().default(false),
   dns: z.array(z.string()),
   dnsSearch: z.array(z.string()),
   extraHosts: z.array(z.string()),

@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { stepContract } from './contract.ts'
 import { ContainerId, ContainerName, ImageReference } from './identity.ts'
+import { Seccomp } from './seccomp.ts'
 import { ImageConfig, Process, Resources, UserNamespace, UsernsMode } from './oci.ts'
 
 /** The container's name, which only one container of the fleet may have. */
@@ -73,6 +74,9 @@ const namespaceInput = {
   hostname: z.string(),
   domainname: z.string().optional(),
   process: Process,
+  seccomp: Seccomp.default('unconfined'),
+  /** Nothing is masked or read-only; only where the node's configuration allows it. */
+  privileged: z.boolean().default(false),
   readonlyRootfs: z.boolean(),
   tmpfs: z.array(z.string()),
   shmSizeBytes: z.number().int(),

@@ -19,7 +19,10 @@ import { namespace } from '../../shared/contracts/steps.ts'
 import { type ContainerWish, containerInput } from './namespace-host.ts'
 
 const plan = (wish?: ContainerWish) =>
-  containerPlan(planOf(namespace.input.parse(containerInput('/r', 'x', wish))), bundlePaths('/b/x'), [])
+  containerPlan(planOf(namespace.input.parse(containerInput('/r', 'x', wish))), bundlePaths('/b/x'), {
+    cgroupMounts: [],
+    filter: undefined,
+  })
 
 test('a plan is written as NUL-terminated strings with argument counts', (t) => {
   t.is(encodePlan([['clone', 'pid'], ['session']]).toString(), 'clone\x001\0pid\0session\x000\0')
@@ -59,7 +62,10 @@ test('init is born into its v2 cgroup, and moves itself by a single thread into 
   const spec = namespace.input.parse(
     containerInput('/r', 'x', { cgroupDirectories: ['/c/cpu/x', '/c/unified/x'] }),
   )
-  const calls = containerPlan(planOf(spec), bundlePaths('/b/x'), mounts).map((call) => call.join(' '))
+  const calls = containerPlan(planOf(spec), bundlePaths('/b/x'), {
+    cgroupMounts: mounts,
+    filter: undefined,
+  }).map((call) => call.join(' '))
   t.true(calls.includes('open 1 write /c/cpu/x/tasks'))
   t.true(calls.includes('open 2 directory /c/unified/x'))
   t.true(calls.includes('clone pid mount uts ipc into=2'))

@@ -35,6 +35,8 @@ const message = {
   mem_limit: '512M',
   ulimits: { nofile: 256, nproc: 512, locks: 32 },
   dns: ['8.8.8.8'],
+  // For busybox's ping, which asks for a raw socket.
+  cap_add: ['NET_RAW'],
 } satisfies ContainerCreate
 
 const display = { show: showSteps, [Symbol.dispose]: () => {} }

@@ -1,5 +1,5 @@
 import { join } from 'node:path'
-import type { Config } from '../../../shared/config.ts'
+import { type Config, idsPerContainer } from '../../../shared/config.ts'
 import { projectDirectory } from './project.ts'
 
 /** The environment from which a program of the stack loads the same configuration; nothing when a value is not set. */
@@ -22,6 +22,8 @@ export const environmentOf = (config: Config): NodeJS.ProcessEnv => ({
   DOLLY_COWFS: config.cowfsDirectory ?? '',
   DOLLY_SUBNET: config.subnet ?? '',
   DOLLY_ACK_WAIT_MS: String(config.ackWaitMs),
+  DOLLY_ID_POOL: `${config.idPool.first}:${config.idPool.count * idsPerContainer}`,
+  DOLLY_ALLOW_PRIVILEGED: config.allowPrivileged ? 'on' : '',
   DOLLY_FAULT_INJECTION: config.faultInjection ? 'on' : '',
   DOLLY_RECONCILE_MS: String(config.reconcileMs),
   DOLLY_EVENTS_MAX_BYTES: String(config.eventsMaxBytes),

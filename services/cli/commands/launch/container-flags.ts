@@ -39,6 +39,7 @@ export interface ContainerFlags {
   sysctl?: string[]
   capAdd?: string[]
   capDrop?: string[]
+  privileged?: boolean
   securityOpt?: string[]
   stopSignal?: string
   stopTimeout?: number
@@ -101,7 +102,8 @@ const rootFlags: readonly FlagRow[] = [
   ['--sysctl <name=value>', 'kernel parameter', 'list'],
   ['--cap-add <capability>', 'add a capability', 'list'],
   ['--cap-drop <capability>', 'drop a capability', 'list'],
-  ['--security-opt <option>', 'security option', 'list'],
+  ['--privileged', 'all capabilities, nothing masked, root of the host'],
+  ['--security-opt <option>', 'no-new-privileges[:false], seccomp=FILE or seccomp=unconfined', 'list'],
 ]
 
 /** Adds the flags that `run` and `create` share. */

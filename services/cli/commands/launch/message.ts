@@ -1,5 +1,6 @@
+import { readFileSync } from 'node:fs'
 import { ContainerCreate } from '../../../../shared/contracts/container-create.ts'
-import { Failure } from '../../../../shared/failure.ts'
+import { Failure, reasonOf } from '../../../../shared/failure.ts'
 import { parseInput } from '../../../../shared/wire.ts'
 import type { ContainerFlags } from './container-flags.ts'
 import { keyValues } from './key-values.ts'
@@ -20,6 +21,19 @@ const ulimits = (values: readonly string[]): NonNullable<ContainerCreate['ulimit
 
 const entrypoint = (program: string | undefined): string[] | undefined =>
   program === undefined ? undefined : program === '' ? [] : [program]
+
+/** As Docker's client: the file is the user's, its text is what the message carries, in one line. */
+const withProfile = (option: string): string => {
+  const file = /^seccomp=(?!unconfined$)(.+)$/.exec(option)?.[1]
+  if (file === undefined) return option
+  try {
+    return `seccomp=${JSON.stringify(JSON.parse(readFileSync(file, 'utf8')))}`
+  } catch (error) {
+    throw new Failure('invalid_message', `cannot use --security-opt "${option}": ${reasonOf(error)}`, {
+      cause: error,
+    })
+  }
+}
 
 const present = (message: Record<string, unknown>): Record<string, unknown> =>
   Object.fromEntries(Object.entries(message).filter(([, value]) => value !== undefined))
@@ -67,7 +81,8 @@ export const createMessage = (
       oom_score_adj: flags.oomScoreAdj,
       cap_add: flags.capAdd,
       cap_drop: flags.capDrop,
-      security_opt: flags.securityOpt,
+      privileged: flags.privileged,
+      security_opt: flags.securityOpt?.map(withProfile),
       read_only: flags.readOnly,
       tmpfs: flags.tmpfs,
       shm_size: flags.shmSize,

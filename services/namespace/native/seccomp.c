@@ -1,0 +1,84 @@
+/* dolly-seccomp FILE: compiles rules of standard input to the kernel's filter. Run once for each set of rules, never for a container. */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <seccomp.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { MAX_LINE = 512, MAX_ARGUMENTS = 6, EXIT_USAGE = 125 };
+
+static int add_arch(scmp_filter_ctx context, const char *name)
+{
+	const uint32_t arch = seccomp_arch_resolve_name(name);
+	if (arch == 0)
+		return -EINVAL;
+	const int error = seccomp_arch_add(context, arch);
+	return error == -EEXIST ? 0 : error;
+}
+
+/* `rule ACTION NAME [INDEX OPERATOR VALUE VALUE]…`; a call that this library does not know is left to the default. */
+static int add_rule(scmp_filter_ctx context, const char *line)
+{
+	struct scmp_arg_cmp arguments[MAX_ARGUMENTS];
+	unsigned int count = 0, index = 0, operator = 0;
+	uint32_t action = 0;
+	uint64_t first = 0, second = 0;
+	char name[64];
+	int used = 0, more = 0;
+
+	if (sscanf(line, "rule %" SCNu32 " %63s%n", &action, name, &used) != 2)
+		return -EINVAL;
+	while (sscanf(line + used, " %u %u %" SCNu64 " %" SCNu64 "%n", &index, &operator, &first, &second, &more) == 4) {
+		if (count == MAX_ARGUMENTS || index >= MAX_ARGUMENTS)
+			return -EINVAL;
+		arguments[count++] = (struct scmp_arg_cmp){ index, (enum scmp_compare)operator, first, second };
+		used += more;
+	}
+	const int number = seccomp_syscall_resolve_name(name);
+	return number == __NR_SCMP_ERROR ? 0 : seccomp_rule_add_array(context, action, number, count, arguments);
+}
+
+static int refuse(const char *what, int error)
+{
+	(void)dprintf(STDERR_FILENO, "dolly-seccomp: cannot %s: %s\n", what, strerror(error < 0 ? -error : error));
+	return EXIT_USAGE;
+}
+
+static int read_rules(scmp_filter_ctx context, char *line)
+{
+	char arch[32];
+	int error = 0;
+	while (!error && fgets(line, MAX_LINE, stdin)) {
+		if (line[strcspn(line, "\n")] != '\n')
+			return -E2BIG;
+		line[strcspn(line, "\n")] = '\0';
+		error = sscanf(line, "arch %31s", arch) == 1 ? add_arch(context, arch) : add_rule(context, line);
+	}
+	return error;
+}
+
+int main(int argc, char **argv)
+{
+	char line[MAX_LINE] = "";
+	uint32_t action = 0;
+	if (argc != 2 || !fgets(line, sizeof line, stdin) || sscanf(line, "default %" SCNu32, &action) != 1)
+		return refuse("begin: give a file, and \"default ACTION\" first", EINVAL);
+	const scmp_filter_ctx context = seccomp_init(action);
+	if (!context)
+		return refuse("use this default action", EINVAL);
+	/* A binary tree: half a dozen comparisons a call instead of some hundreds. */
+	int error = seccomp_attr_set(context, SCMP_FLTATR_CTL_OPTIMIZE, 2);
+	if (!error)
+		error = read_rules(context, line);
+	if (error)
+		return refuse(line, error);
+	const int fd = open(argv[1], O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return refuse("open its file", errno);
+	error = seccomp_export_bpf(context, fd);
+	seccomp_release(context);
+	return error || close(fd) ? refuse("write the filter", error ? error : errno) : 0;
+}
