@@ -4,6 +4,7 @@ import { storage } from '../../shared/contracts/steps.ts'
 import { Failure } from '../../shared/failure.ts'
 import { createKeyedQueue } from '../../shared/keyed-queue.ts'
 import { operating } from '../../shared/operating.ts'
+import type { Recorder } from '../../shared/recorder.ts'
 import { type HostServiceDefinition, endpoint, stepEndpoints } from '../../shared/service.ts'
 import { enableQuota, prepareSnapshots } from './btrfs.ts'
 import { ensureMounted, mountCowFileSystem } from './cow-file-system.ts'
@@ -23,10 +24,28 @@ export const storageService = (config: Config): HostServiceDefinition => {
   const alone = <T>(change: () => Promise<T>): Promise<T> => images.run('images', change)
   let released = false
   let hasQuota = false
-  /** After a release only a start mounts the file system again: whoever still asks would leave it mounted. */
-  const inUse = <T>(act: () => Promise<T>): Promise<T> => {
-    if (!released) return act()
-    throw new Failure('unavailable', `${names.cowfs} is released; start the stack with "dolly up"`)
+  const users = new Set<Promise<unknown>>()
+  /** Once a release has begun only a start mounts the file system again: whoever still asks would leave it mounted. */
+  const inUse = async <T>(act: () => Promise<T>): Promise<T> => {
+    if (released)
+      throw new Failure('unavailable', `${names.cowfs} is released; start the stack with "dolly up"`)
+    const using = act()
+    users.add(using)
+    try {
+      return await using
+    } finally {
+      users.delete(using)
+    }
+  }
+  const releaseAll = async (record: Recorder): Promise<string[]> => {
+    released = true
+    try {
+      await Promise.allSettled(users)
+      return await releaseStorage(config, record)
+    } catch (error) {
+      released = false
+      throw error
+    }
   }
   return {
     name: 'storage',
@@ -48,10 +67,12 @@ export const storageService = (config: Config): HostServiceDefinition => {
           ),
         // Nothing is released while a container has a root there.
         undo: async ({ id }, { record }) =>
-          released ? undefined : operating(`delete root of ${id}`, () => deleteRoot(config, id, record)),
+          released
+            ? undefined
+            : operating(`delete root of ${id}`, () => inUse(() => deleteRoot(config, id, record))),
       }),
       endpoint(imageImport, (input, { record }) =>
-        alone(() => operating(`import ${input.path}`, () => importImage(config, input, record))),
+        alone(() => operating(`import ${input.path}`, () => inUse(() => importImage(config, input, record)))),
       ),
       endpoint(imageList, (_, { record }) =>
         operating('list images', () =>
@@ -63,21 +84,19 @@ export const storageService = (config: Config): HostServiceDefinition => {
       ),
       endpoint(imageRemove, ({ reference }, { record }) =>
         alone(() =>
-          operating(`remove image "${reference}"`, async () => {
-            await ensureMounted(config, record)
-            return removeImage(names, reference, record)
-          }),
+          operating(`remove image "${reference}"`, () =>
+            inUse(async () => {
+              await ensureMounted(config, record)
+              return removeImage(names, reference, record)
+            }),
+          ),
         ),
       ),
       endpoint(objects.storage, () =>
         operating(`list ${names.cowfs}`, async () => ({ objects: await listStorage(config) })),
       ),
       endpoint(release.storage, (_, { record }) =>
-        operating(`release ${names.cowfs}`, async () => {
-          const removed = await releaseStorage(config, record)
-          released = true
-          return { released: removed }
-        }),
+        operating(`release ${names.cowfs}`, async () => ({ released: await releaseAll(record) })),
       ),
     ],
   }

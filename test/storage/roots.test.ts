@@ -14,7 +14,7 @@ import { join } from 'node:path'
 import { statfs } from 'node:fs/promises'
 import test from 'ava'
 import { run } from '../../shared/recorder.ts'
-import { imageRemove, objects, release } from '../../shared/contracts/operations.ts'
+import { imageList, imageRemove, objects, release } from '../../shared/contracts/operations.ts'
 import { eventually, failureOf, loopsOf, mountLine, storageStack } from './storage-stack.ts'
 
 const btrfs = (...args: string[]) =>
@@ -180,6 +180,20 @@ test('do and undo mount the file system again when something unmounted it', asyn
   t.false(existsSync(names.rootfs('kept')), 'absence was not believed of an unmounted directory')
   execFileSync('/usr/bin/umount', [names.cowfs])
   await t.notThrowsAsync(stack.make('kept'))
+})
+
+test('whoever asks while a release is under way does not mount the file system again', async (t) => {
+  await using stack = await storageStack()
+  const asking = new AbortController()
+  const ask = async () => {
+    while (!asking.signal.aborted) await stack.request(imageList, {}).catch(() => undefined)
+  }
+  const asked = Promise.all([ask(), ask(), ask()])
+  await stack.request(release.storage, {})
+  asking.abort()
+  await asked
+  t.is(mountLine(stack.config.names.cowfs), undefined)
+  t.deepEqual(loopsOf(stack.config.names.image), [])
 })
 
 test('many roots are made and deleted at the same time', async (t) => {
