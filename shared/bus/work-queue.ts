@@ -4,7 +4,7 @@ import { encode } from '../wire.ts'
 import { consume } from './consume.ts'
 import { failureOf } from './failure-of.ts'
 import { unlessLost } from './lost-replies.ts'
-import type { JsMsg, NatsConnection } from './nats.ts'
+import { type JsMsg, type NatsConnection, NatsError } from './nats.ts'
 
 const commandOf = (connection: NatsConnection, message: JsMsg): Command => ({
   subject: message.subject,
@@ -22,6 +22,17 @@ const commandOf = (connection: NatsConnection, message: JsMsg): Command => ({
   reject: (reason) => message.term(reason),
   release: (delayMs) => message.nak(delayMs),
 })
+
+/** JSNoMessageFoundErr */
+const noMessage = 10037
+
+/** Only the server's word that there is none means none: it may be away, or late. */
+const absentOr =
+  (what: string) =>
+  (error: unknown): undefined => {
+    if (error instanceof NatsError && error.api_error?.err_code === noMessage) return undefined
+    throw failureOf(error, what)
+  }
 
 /** Commands, kept until they have their outcome. */
 export const workQueue = (connection: NatsConnection) => ({
@@ -47,14 +58,14 @@ export const workQueue = (connection: NatsConnection) => ({
       handle(commandOf(connection, message))
   },
 
-  /** Commands still in the work queue up to a sequence, oldest first. */
+  /** Commands still in the work queue up to a sequence, oldest first. Throws `Failure` when that cannot be known. */
   pendingCommands: async (subject: string, before: number): Promise<Uint8Array[]> => {
-    const { streams: stored } = await connection.jetstreamManager()
+    const { streams: stored } = await connection.jetstreamManager({ checkAPI: false })
     const found: Uint8Array[] = []
     for (let from = 1; from < before;) {
-      // The API takes `next_by_subj` beside `seq`; the client's type does not know it. Nothing further is an error.
+      // The API takes `next_by_subj` beside `seq`; the client's type does not know it.
       const query = { seq: from, next_by_subj: subject } as { seq: number }
-      const message = await stored.getMessage('COMMANDS', query).catch(() => undefined)
+      const message = await stored.getMessage('COMMANDS', query).catch(absentOr(`cannot look for ${subject}`))
       if (!message || message.seq >= before) break
       found.push(message.data)
       from = message.seq + 1

@@ -5,6 +5,7 @@ import { type KeptProgram, keepRunning } from './keep-running.ts'
 import { findNatsServer } from './nats-binary.ts'
 import { natsFiles, writeNatsConfiguration } from './nats-configuration.ts'
 import { natsAnswers } from './nats-server.ts'
+import { confined } from './service-privileges.ts'
 
 // Between the look for a free port and the server's start another program may take it.
 const maxTries = 3
@@ -27,8 +28,7 @@ export const startNatsServer = async (
     const server = keepRunning(
       {
         name: 'nats-server',
-        command: path,
-        args: ['-c', natsFiles(config).configuration],
+        ...confined('nats-server', path, ['-c', natsFiles(config).configuration]),
         cwd: config.root,
         env: process.env,
         logFile: join(config.names.logs, 'nats-server.log'),

@@ -13,6 +13,7 @@ import { endOrphans } from './orphans.ts'
 import { projectDirectory, serviceNames } from './project.ts'
 import { releaseHost } from './release-host.ts'
 import { boundLog } from './service-log.ts'
+import { confined } from './service-privileges.ts'
 import { watchStore } from './store-watch.ts'
 import { type StackInfo, lockStack, writeStackInfo } from './stack-files.ts'
 
@@ -44,8 +45,7 @@ const boundLogsEveryMs = 30_000
 
 const serviceProgram = (config: Config, { name, main }: Service, url: string) => ({
   name,
-  command: process.execPath,
-  args: [...leanMemory, main],
+  ...confined(name, process.execPath, [...leanMemory, main]),
   cwd: projectDirectory,
   env: environmentOf({ ...config, natsUrl: url }),
   logFile: join(config.names.logs, `${name}.log`),

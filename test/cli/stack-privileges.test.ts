@@ -1,0 +1,39 @@
+import { readFileSync } from 'node:fs'
+import test from 'ava'
+import { keptCapabilities } from '../../services/cli/stack/service-privileges.ts'
+import { capabilityNames } from '../../shared/capabilities.ts'
+import { type Stack, startStack } from '../helpers/stack.ts'
+
+let stack: Stack
+
+test.before(async () => {
+  stack = await startStack()
+})
+test.after.always(() => stack?.[Symbol.asyncDispose]())
+
+const statusOf = (pid: number) => {
+  const text = readFileSync(`/proc/${pid}/status`, 'latin1')
+  return (name: string) => new RegExp(`^${name}:\\s*(\\S+)`, 'm').exec(text)?.[1] ?? ''
+}
+
+const namesOf = (mask: string): string[] =>
+  capabilityNames.filter((_, number) => (BigInt(`0x${mask}`) >> BigInt(number)) & 1n)
+
+test('each program of the stack has the capabilities of its table and no way to others', (t) => {
+  for (const [name, kept] of Object.entries(keptCapabilities)) {
+    const pid = stack.info.pids[name] ?? 0
+    const status = statusOf(pid)
+    for (const set of ['CapBnd', 'CapPrm', 'CapEff'])
+      t.deepEqual(namesOf(status(set)).toSorted(), Object.keys(kept).toSorted(), `${name} ${set}`)
+    t.is(status('NoNewPrivs'), '1', name)
+  }
+})
+
+test('what a service starts has no more than the service', (t) => {
+  const [storage] = readFileSync(
+    `/proc/${stack.info.pids['storage']}/task/${stack.info.pids['storage']}/children`,
+    'latin1',
+  ).split(' ')
+  const status = statusOf(Number(storage))
+  t.deepEqual(namesOf(status('CapEff')).toSorted(), Object.keys(keptCapabilities['storage'] ?? {}).toSorted())
+})

@@ -1,0 +1,18 @@
+import test from 'ava'
+import { Failure } from '../../shared/failure.ts'
+import { subjects } from '../../shared/subjects.ts'
+import { startNatsServer } from '../helpers/stack.ts'
+
+test('what waits in the queue before a command is known, and a bus that is away is not taken for an empty queue', async (t) => {
+  await using server = await startNatsServer()
+  await using client = await server.bus('client')
+  await using bus = await server.bus('orchestrator')
+  t.deepEqual(await bus.pendingCommands(subjects.create, 10), [])
+  await client.publishCommand(subjects.create, { id: 'a' })
+  const { sequence } = await client.publishCommand(subjects.delete, { id: 'a' })
+  t.is((await bus.pendingCommands(subjects.create, sequence)).length, 1)
+  await server.stop()
+  const error = await t.throwsAsync(bus.pendingCommands(subjects.create, sequence), { instanceOf: Failure })
+  t.true(error?.retryable)
+  await server.start()
+})
