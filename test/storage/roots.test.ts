@@ -189,9 +189,12 @@ test('whoever asks while a release is under way does not mount the file system a
     while (!asking.signal.aborted) await stack.request(imageList, {}).catch(() => undefined)
   }
   const asked = Promise.all([ask(), ask(), ask()])
-  await stack.request(release.storage, {})
-  asking.abort()
-  await asked
+  try {
+    await stack.request(release.storage, {})
+  } finally {
+    asking.abort()
+    await asked
+  }
   t.is(mountLine(stack.config.names.cowfs), undefined)
   t.deepEqual(loopsOf(stack.config.names.image), [])
 })
