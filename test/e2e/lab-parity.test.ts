@@ -22,6 +22,8 @@ const lab = {
   mem_limit: '512M',
   ulimits: { nofile: 256, nproc: 512, locks: 32 },
   dns: ['8.8.8.8'],
+  // For busybox's ping, which asks for a raw socket.
+  cap_add: ['NET_RAW'],
 }
 
 let stack: Stack

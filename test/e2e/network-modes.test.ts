@@ -29,7 +29,7 @@ const hostEnd = async (pid: number) => {
 }
 
 test.serial('none: a network namespace of its own with a loopback alone', async (t) => {
-  const { id, pid = 0 } = await containerFor(t, client, { network_mode: 'none' })
+  const { id, pid = 0 } = await containerFor(t, client, { network_mode: 'none', cap_add: ['NET_RAW'] })
   t.not(await kernel.namespaceOf(pid, 'net'), await kernel.namespaceOf('self', 'net'))
   t.deepEqual(await interfacesOf(pid), ['lo'])
   t.is((await client.exec(id, ['ping', '-c', '1', '127.0.0.1'])).exitCode, 0)
@@ -40,14 +40,21 @@ test.serial("host: the host's own network namespace and resolver", async (t) => 
   const { id, pid = 0 } = await containerFor(t, client, { network_mode: 'host' })
   t.is(await kernel.namespaceOf(pid, 'net'), await kernel.namespaceOf('self', 'net'))
   t.not(await kernel.namespaceOf(pid, 'pid'), await kernel.namespaceOf('self', 'pid'))
-  t.false(await kernel.exists(stack.config.names.netnsPath(id)))
+  t.not(await kernel.namespaceOf(pid, 'user'), await kernel.namespaceOf('self', 'user'))
+  const kept = stack.config.names.netnsPath(id)
+  t.true(await kernel.exists(kept), 'its name keeps the user namespace')
   await client.remove(id)
+  t.false(await kernel.exists(kept))
   t.deepEqual(await client.leaks(), [])
 })
 
 test.serial('bridge: containers reach each other by address, and dns is what was asked for', async (t) => {
   const [one, other] = await Promise.all([
-    containerFor(t, client, { dns: ['192.0.2.53', '192.0.2.54'], dns_search: ['lab.example'] }),
+    containerFor(t, client, {
+      dns: ['192.0.2.53', '192.0.2.54'],
+      dns_search: ['lab.example'],
+      cap_add: ['NET_RAW'],
+    }),
     containerFor(t, client),
   ])
   const [address = ''] = await kernel.addressesIn(other.pid ?? 0)
@@ -69,6 +76,7 @@ const labContainer = async (t: ExecutionContext, expectedBridge: string) => {
     address,
   } = await containerFor(t, client, {
     network_mode: 'lab',
+    cap_add: ['NET_RAW'],
     dns: ['8.8.8.8'],
     hostname: 'dolly',
   })

@@ -6,7 +6,7 @@ import { startIpBatch } from '../../services/network/ip-batch.ts'
  * A network namespace with a name, and the user namespace that owns it, as the network service makes them;
  * `hostID` is not leased. Disposing removes the name.
  */
-export const userNamespaceFor = async ({ names }: Config, id: string, hostID = 2_000_027_648) => {
+export const userNamespaceFor = async ({ names }: Config, id: string, hostID: number) => {
   const batch = startIpBatch(['unshare', '--user', '--net', '--keep-caps'])
   const record = createRecorder()
   await batch.run(record, ['link set dev lo up'])

@@ -189,7 +189,7 @@ test('read-only root, tmpfs, shared memory, hosts and resolver are as asked', as
   for (const part of [
     'Read-only file system',
     'wrote',
-    'tmpfs on /run type tmpfs (rw,nosuid,nodev,noexec,relatime,size=1024k)',
+    'tmpfs on /run type tmpfs (rw,nosuid,nodev,noexec,relatime,size=1024k',
     '10.1.2.3\tdolly',
     '10.1.2.4\tdb',
     'search example\nnameserver 192.0.2.53',

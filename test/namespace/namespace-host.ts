@@ -2,29 +2,29 @@ import { existsSync, readFileSync, readdirSync } from 'node:fs'
 import { mkdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Bus } from '../../shared/bus.ts'
+import { idsPerContainer } from '../../shared/config.ts'
 import type { Operation } from '../../shared/contracts/contract.ts'
 import { release } from '../../shared/contracts/operations.ts'
 import { createLog } from '../../shared/log.ts'
+import { defaultCapabilities, ociCapabilities } from '../../shared/capabilities.ts'
 import { type TranscriptEntry, createRecorder } from '../../shared/recorder.ts'
 import { createDispatcher } from '../../shared/service.ts'
 import { waitFor } from '../../services/namespace/bounded-wait.ts'
 import { bundlePaths } from '../../services/namespace/bundle.ts'
 import { namespaceService } from '../../services/namespace/service.ts'
 import { temporaryConfig } from '../helpers/host.ts'
+import { userNamespaceFor } from '../helpers/user-namespace.ts'
 import { makeBusyboxRoot } from './busybox-root.ts'
 
 /** What a test may say of a container; the rest is a container as plain as can be. */
 export interface ContainerWish {
   args?: string[]
   start?: boolean
+  /** On a network of its own, without an interface; the host's otherwise. */
+  ownNetwork?: boolean
   process?: Record<string, unknown>
   [key: string]: unknown
 }
-
-const podmanCapabilities =
-  'CHOWN DAC_OVERRIDE FOWNER FSETID KILL NET_BIND_SERVICE SETFCAP SETGID SETPCAP SETUID SYS_CHROOT'
-    .split(' ')
-    .map((name) => `CAP_${name}`)
 
 export interface Published {
   kind: string
@@ -38,7 +38,7 @@ export interface Published {
 export const containerInput = (
   rootfs: string,
   id: string,
-  { args, start = true, process, ...rest }: ContainerWish = {},
+  { args, start = true, process, ownNetwork: _, ...rest }: ContainerWish = {},
 ) => ({
   id,
   hostname: 'dolly',
@@ -49,10 +49,11 @@ export const containerInput = (
     args: args ?? ['sleep', '1000'],
     env: [],
     rlimits: [],
-    capabilities: podmanCapabilities,
+    capabilities: ociCapabilities(defaultCapabilities),
     noNewPrivileges: true,
     ...process,
   },
+  seccomp: 'default',
   readonlyRootfs: false,
   tmpfs: [],
   shmSizeBytes: 1 << 20,
@@ -71,9 +72,12 @@ export const containerInput = (
   ...rest,
 })
 
+/** Of ranges that nobody leases: above the pool's default. */
+const firstID = 2_181_038_080
+
 /** The namespace service on the real kernel, with a bus that only remembers what was published. */
-export const namespaceHost = async () => {
-  const { config, ...temporary } = await temporaryConfig()
+export const namespaceHost = async (env: Record<string, string> = {}) => {
+  const { config, ...temporary } = await temporaryConfig(env)
   const published: Published[] = []
   const bus = { publishEvent: async (event: Published) => void published.push(event) } as unknown as Bus
   const base = { config, log: createLog({}, 'silent'), bus }
@@ -95,6 +99,18 @@ export const namespaceHost = async () => {
     operation.output.parse(await send(operation.verb, body)) as ReturnType<O['output']['parse']>
   const input = (id: string, wish?: ContainerWish) => containerInput(rootfs, id, wish)
   const undo = (id: string) => send('undo', input(id))
+  const users = new Map<string, Awaited<ReturnType<typeof userNamespaceFor>>>()
+  /** A user namespace for each container unless its wish says something of it, on the host's network. */
+  const userOf = async (id: string, wish: ContainerWish = {}) => {
+    if ('userNamespace' in wish) return {}
+    const hostID = firstID + users.size * idsPerContainer
+    const user = users.get(id) ?? (await userNamespaceFor(config, id, hostID))
+    users.set(id, user)
+    return {
+      userNamespace: user.userNamespace,
+      networkNamespace: wish['ownNetwork'] ? user.networkNamespace : null,
+    }
+  }
 
   return {
     config,
@@ -107,7 +123,10 @@ export const namespaceHost = async () => {
     undo,
     lastTranscript: () => transcript,
     make: async (id: string, wish?: ContainerWish) =>
-      (await send('do', input(id, wish))) as { pid: number; startedAt: string },
+      (await send('do', input(id, { ...(await userOf(id, wish)), ...wish }))) as {
+        pid: number
+        startedAt: string
+      },
     /** What the container has written to standard output and error so far. */
     output: (id: string) => logText(paths(id).log),
     state: (id: string) => send('state', { id }) as Promise<Record<string, unknown>>,
@@ -127,6 +146,7 @@ export const namespaceHost = async () => {
       await rm(config.names.exits, { recursive: true, force: true })
       await mkdir(config.names.exits)
       await request(release.namespace, {})
+      for (const user of users.values()) await user[Symbol.asyncDispose]()
       await temporary[Symbol.asyncDispose]()
     },
   }

@@ -2,6 +2,10 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/audit.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <stddef.h>
 #include <inttypes.h>
 #include <seccomp.h>
 #include <stdio.h>
@@ -41,21 +45,42 @@ static int add_rule(scmp_filter_ctx context, const char *line)
 	return number == __NR_SCMP_ERROR ? 0 : seccomp_rule_add_array(context, action, number, count, arguments);
 }
 
+/*
+ * For 32-bit x86 libseccomp turns a rule for socket(2) into one for socketcall(2) as well, without its conditions:
+ * the arguments are behind a pointer. What is said of socketcall itself is therefore decided before all else.
+ */
+static int decide_socketcall(int fd, uint32_t action)
+{
+	enum { I386_SOCKETCALL = 102 };
+	const struct sock_filter first[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, arch)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, AUDIT_ARCH_I386, 0, 3),
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, I386_SOCKETCALL, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, action),
+	};
+	return write(fd, first, sizeof first) == (ssize_t)sizeof first ? 0 : -errno;
+}
+
 static int refuse(const char *what, int error)
 {
 	(void)dprintf(STDERR_FILENO, "dolly-seccomp: cannot %s: %s\n", what, strerror(error < 0 ? -error : error));
 	return EXIT_USAGE;
 }
 
-static int read_rules(scmp_filter_ctx context, char *line)
+static int read_rules(scmp_filter_ctx context, char *line, int fd)
 {
 	char arch[32];
+	uint32_t action = 0;
 	int error = 0;
 	while (!error && fgets(line, MAX_LINE, stdin)) {
 		if (line[strcspn(line, "\n")] != '\n')
 			return -E2BIG;
 		line[strcspn(line, "\n")] = '\0';
-		error = sscanf(line, "arch %31s", arch) == 1 ? add_arch(context, arch) : add_rule(context, line);
+		if (sscanf(line, "socketcall %" SCNu32, &action) == 1)
+			error = decide_socketcall(fd, action);
+		else
+			error = sscanf(line, "arch %31s", arch) == 1 ? add_arch(context, arch) : add_rule(context, line);
 	}
 	return error;
 }
@@ -69,15 +94,15 @@ int main(int argc, char **argv)
 	const scmp_filter_ctx context = seccomp_init(action);
 	if (!context)
 		return refuse("use this default action", EINVAL);
-	/* A binary tree: half a dozen comparisons a call instead of some hundreds. */
-	int error = seccomp_attr_set(context, SCMP_FLTATR_CTL_OPTIMIZE, 2);
-	if (!error)
-		error = read_rules(context, line);
-	if (error)
-		return refuse(line, error);
 	const int fd = open(argv[1], O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return refuse("open its file", errno);
+	/* A binary tree: half a dozen comparisons a call instead of some hundreds. */
+	int error = seccomp_attr_set(context, SCMP_FLTATR_CTL_OPTIMIZE, 2);
+	if (!error)
+		error = read_rules(context, line, fd);
+	if (error)
+		return refuse(line, error);
 	error = seccomp_export_bpf(context, fd);
 	seccomp_release(context);
 	return error || close(fd) ? refuse("write the filter", error ? error : errno) : 0;

@@ -61,6 +61,12 @@ const EPERM = 1
 const actionOf = (name: keyof typeof seccompActions, errno: number | null | undefined): number =>
   seccompActions[name] + (name === 'SCMP_ACT_ERRNO' || name === 'SCMP_ACT_TRACE' ? (errno ?? EPERM) : 0)
 
+/** What a rule without conditions says of socketcall(2): libseccomp makes rules of its own for it, see the compiler. */
+const socketcallLines = ({ names, action, errnoRet, args }: Rule): string[] =>
+  names.includes('socketcall') && action !== 'SCMP_ACT_ALLOW' && !args?.length
+    ? [`socketcall ${actionOf(action, errnoRet)}`]
+    : []
+
 const ruleLines = ({ names, action, errnoRet, args }: Rule, fallback: number): string[] => {
   const number = actionOf(action, errnoRet)
   // libseccomp refuses rules that change nothing.
@@ -79,6 +85,7 @@ export const rulesOf = (profile: SeccompProfile, circumstances: Circumstances): 
   return [
     `default ${fallback}`,
     ...architecturesOf(profile, circumstances.native).map((name) => `arch ${name}`),
+    ...rules.flatMap(socketcallLines),
     ...rules.flatMap((rule) => ruleLines(rule, fallback)),
     '',
   ].join('\n')
