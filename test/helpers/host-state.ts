@@ -1,4 +1,4 @@
-import { readFile, readdir } from 'node:fs/promises'
+import { readFile, readdir, readlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { findProcesses } from '../../services/cli/stack/process-table.ts'
 import type { Config } from '../../shared/config.ts'
@@ -37,14 +37,22 @@ const stackProcesses = async ({ root, names: { cgroupParent } }: Config): Promis
   ]
 }
 
+/** First ids of the ranges that the stack's containers have leased. */
+export const idLeasesOf = async ({ names: { idLeases, netnsPrefix } }: Config): Promise<string[]> => {
+  const leases = await entriesOf(idLeases)
+  const holders = await Promise.all(leases.map((name) => ifThere(readlink(join(idLeases, name)))))
+  return leases.filter((_, index) => holders[index]?.startsWith(netnsPrefix)).toSorted()
+}
+
 /** Everything under the stack's names on the host, as the kernel lists it, sorted. */
 export const hostState = async (config: Config) => {
   const { bridge, vethPrefix, netnsPrefix, cowfs, bundles, exits } = config.names
   const ours = (name: string) => name === bridge || name.startsWith(vethPrefix)
-  const [mounts, links, netns, cgroups, subvolumeList, files, processes] = await Promise.all([
+  const [mounts, links, netns, idLeases, cgroups, subvolumeList, files, processes] = await Promise.all([
     readMountTable(),
     entriesOf('/sys/class/net'),
     entriesOf('/run/netns'),
+    idLeasesOf(config),
     stackCgroups(config),
     subvolumes(cowfs),
     Promise.all([entriesOf(bundles), entriesOf(exits)]),
@@ -57,6 +65,7 @@ export const hostState = async (config: Config) => {
       .toSorted(),
     links: links.filter(ours).toSorted(),
     netns: netns.filter((name) => name.startsWith(netnsPrefix)).toSorted(),
+    idLeases,
     cgroups: cgroups.toSorted(),
     subvolumes: subvolumeList.toSorted(),
     files: files.flat().toSorted(),

@@ -1,11 +1,12 @@
 import { execFile } from 'node:child_process'
-import { existsSync, readFileSync, readdirSync, rmdirSync } from 'node:fs'
+import { existsSync, readFileSync, readdirSync, rmSync, rmdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { down } from '../../services/cli/stack/down.ts'
 import { startSupervisor } from '../../services/cli/stack/up.ts'
 import type { Config } from '../../shared/config.ts'
 import { signal } from './fault-processes.ts'
+import { idLeasesOf } from './host-state.ts'
 import { type Stack, eventually } from './stack.ts'
 
 /** Runs a system program; answers what it printed. */
@@ -63,6 +64,7 @@ const loseKernel = async (config: Config): Promise<void> => {
   }
   for (const name of readdirSync('/run/netns').filter((netns) => netns.startsWith(names.netnsPrefix)))
     await run('ip', 'netns', 'delete', name)
+  for (const lease of await idLeasesOf(config)) rmSync(join(names.idLeases, lease))
   await run('ip', 'link', 'delete', names.bridge)
   await run('nft', 'delete', 'table', 'inet', names.nftTable)
   const source = (await run('findmnt', '-no', 'SOURCE', names.cowfs)).trim().replace(/\[.*/, '')

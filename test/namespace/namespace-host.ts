@@ -38,7 +38,7 @@ export interface Published {
 export const containerInput = (
   rootfs: string,
   id: string,
-  { args, start = true, process, ownNetwork: _, ...rest }: ContainerWish = {},
+  { args, start = true, process, ...rest }: ContainerWish = {},
 ) => ({
   id,
   hostname: 'dolly',
