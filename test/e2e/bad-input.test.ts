@@ -53,6 +53,24 @@ const cases: [string, object, Wanted][] = [
   ['a wrong type', { cpu_quota: '1000' }, { code: 'invalid_message', says: /^cpu_quota: .*number/ }],
   ['a size that is none', { mem_limit: 'much' }, { code: 'invalid_message', says: /"512M"/ }],
   ['too little memory', { mem_limit: '1M' }, { code: 'invalid_message', says: /mem_limit: 1M is less than/ }],
+  [
+    'a privileged container where none is allowed',
+    { privileged: true },
+    {
+      code: 'not_permitted',
+      says: /privileged container .*: it would be root of the host; DOLLY_ALLOW_PRIVILEGED=on/,
+    },
+  ],
+  [
+    'ids of its own in the lab’s container',
+    { network_mode: 'lab', userns_mode: 'auto' },
+    { code: 'unsupported', says: /^userns_mode: network_mode "lab" means the user namespace of the host/ },
+  ],
+  [
+    'a seccomp profile by its path',
+    { security_opt: ['seccomp=/etc/passwd'] },
+    { code: 'invalid_message', says: /is no profile: give "unconfined" or the text of a profile/ },
+  ],
   ['an unknown ulimit', { ulimits: { files: 1 } }, { code: 'invalid_message', says: /nofile/ }],
   [
     'a processor that is not there',

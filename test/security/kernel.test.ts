@@ -132,6 +132,16 @@ test('kill(-1) and kill(0) end no more than the container', async (t) => {
   t.deepEqual(await answers(host, outside), everyone('ESRCH', outside))
 })
 
+test('a privileged container is refused by its node too, and is root of the host where it is allowed', async (t) => {
+  const wish = { privileged: true, userNamespace: null, seccomp: 'unconfined' }
+  await using strict = await namespaceHost()
+  await t.throwsAsync(strict.make('x', wish), { code: 'not_permitted', message: /DOLLY_ALLOW_PRIVILEGED=on/ })
+  await using lenient = await namespaceHost({ DOLLY_ALLOW_PRIVILEGED: 'on' })
+  const { pid } = await lenient.make('x', wish)
+  t.deepEqual(status(pid, 'Uid'), Array<string>(4).fill('0'))
+  t.notRegex(readFileSync(`/proc/${pid}/mountinfo`, 'utf8'), / \/proc\/\S+ /, 'nothing is masked')
+})
+
 test('links planted in the image lead no mount and no write outside', async (t) => {
   await using host = await namespaceHost()
   const victim = join(host.config.root, 'victim')

@@ -46,7 +46,7 @@ const readLimits = async (directories: readonly string[]): Promise<string> => {
   return (await Promise.all(lines)).flat().join('\n')
 }
 
-const ownNamespaces = ['mnt', 'uts', 'ipc', 'net', 'pid'] as const
+const ownNamespaces = ['mnt', 'uts', 'ipc', 'net', 'pid', 'user'] as const
 
 const namespacesOf = async (pid: number | undefined): Promise<string> => {
   const lines = ownNamespaces.map(async (name) => {
@@ -101,8 +101,11 @@ export const proofsOf = (session: Session, container: Container): Proof[] => {
         /cfs_quota_us: 1000$|cpu\.max: 1000 100000$/m.test(files) &&
         /(limit_in_bytes|memory\.max): 536870912$/m.test(files),
     },
+    prove('cat /proc/self/uid_map', 'its root is a user of the host that nobody else is', (map) =>
+      /^ *0 +[1-9]\d* +65536$/m.test(map),
+    ),
     {
-      claim: 'five namespaces are its own',
+      claim: 'six namespaces are its own',
       shown: `readlink /proc/${container.pid}/ns/*`,
       ask: () => namespacesOf(container.pid),
       holds: (lines) => lines.length > 0 && !lines.includes('IS THE SAME'),
