@@ -5,7 +5,15 @@ import type { Operation } from './operation.ts'
 
 /** Files and directories of the kernel's that a container may not see, as in Podman. */
 export const masked = {
-  directories: ['/proc/acpi', '/proc/asound', '/proc/scsi', '/sys/firmware', '/sys/devices/virtual/powercap'],
+  directories: [
+    '/proc/acpi',
+    '/proc/asound',
+    '/proc/scsi',
+    '/sys/firmware',
+    '/sys/fs/selinux',
+    '/sys/dev/block',
+    '/sys/devices/virtual/powercap',
+  ],
   files: 'interrupts kcore keys latency_stats sched_debug timer_list timer_stats'
     .split(' ')
     .map((name) => `/proc/${name}`),

@@ -104,6 +104,7 @@ export const kernelChecks = async (): Promise<HostCheck[]> =>
       fileSystemCheck('overlay', { optional: true }),
       namespaceCheck(),
       cgroupChecks(),
+      probe('user namespaces', ['unshare', '--user', 'true']),
       probe('veth', ['ip', 'link', 'add', 'name', 'probe0', 'type', 'veth', 'peer', 'name', 'probe1']),
       probe('bridge', ['ip', 'link', 'add', 'name', 'probe0', 'type', 'bridge']),
       probe('nftables', ['nft', '-f', '-'], natProbe),

@@ -173,7 +173,8 @@ int enact_user(struct context *context, char **args, size_t count)
 	    || setresuid((uid_t)who.uid, (uid_t)who.uid, (uid_t)who.uid))
 		return errno;
 	set_home(context, who.home);
-	return 0;
+	/* Whoever is in the container already may be the same user: until execve this memory is not theirs to read. */
+	return prctl(PR_SET_DUMPABLE, 0L, 0, 0, 0) ? errno : 0;
 }
 
 int enact_bounding(struct context *context, char **args, size_t count)

@@ -103,8 +103,8 @@ int enact_root(struct context *context, char **args, size_t count)
 	(void)context, (void)args, (void)count;
 	if (setgroups(0, NULL) || setresgid(0, 0, 0) || setresuid(0, 0, 0))
 		return errno;
-	/* The kernel forgets this one when the user changes. */
-	return prctl(PR_SET_PDEATHSIG, (long)SIGKILL, 0, 0, 0) ? errno : 0;
+	/* The kernel sets both anew when the user changes, the second as fs.suid_dumpable says. */
+	return prctl(PR_SET_PDEATHSIG, (long)SIGKILL, 0, 0, 0) || prctl(PR_SET_DUMPABLE, 0L, 0, 0, 0) ? errno : 0;
 }
 
 /* user id: the monitor's pipes must belong to someone of the user namespace, or nobody in it may open /dev/stdout again. */
