@@ -31,6 +31,7 @@ check: setup ## format, lint, types, compiler warnings
 	@$(with_tools) tsc
 	@$(MAKE) --silent -C $(native) analyze
 	@$(MAKE) --silent -C services/storage/native analyze
+	@$(MAKE) --silent -C services/cgroup/native analyze
 
 up: setup ## start the stack of this host in the background (root)
 	@services/cli/dolly up -d

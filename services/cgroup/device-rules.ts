@@ -38,7 +38,7 @@ const writeRules = (directory: string): void => {
 /**
  * Denies every device and then allows the default ones, in one entry of the record; does nothing
  * where that is so already, since a running container must not lose its devices for a moment.
- * For v1: on v2 this takes a BPF program.
+ * For v1: on v2 `filterDevices` does it.
  */
 export const restrictDevices = async (record: Recorder, directory: string): Promise<void> => {
   if (isRestricted(directory)) return

@@ -4,6 +4,7 @@ import type { z } from 'zod'
 import type { cgroup } from '../../shared/contracts/steps.ts'
 import { errnoOf, reasonOf } from '../../shared/failure.ts'
 import type { Recorder } from '../../shared/recorder.ts'
+import { filterDevices } from './device-filter.ts'
 import { restrictDevices } from './device-rules.ts'
 import type { Group } from './groups.ts'
 import type { CgroupHost } from './host.ts'
@@ -44,6 +45,16 @@ const writeLimit = async (limit: Limit, path: string, record: Recorder): Promise
   }
 }
 
+/** By the controller of v1 where there is one; on v2 a program in the container's cgroup does the same. */
+const allowDevices = async (groups: readonly Group[], record: Recorder): Promise<void> => {
+  const byController = groups.find(
+    ({ version, controllers }) => version === 1 && controllers.includes('devices'),
+  )
+  if (byController) return restrictDevices(record, byController.path)
+  const unified = groups.find(({ version }) => version === 2)
+  if (unified) await filterDevices(record, unified.path)
+}
+
 /** Makes the container's cgroup in every hierarchy and writes its limits, each read back and compared. */
 export const createGroup = async (
   host: CgroupHost,
@@ -58,8 +69,6 @@ export const createGroup = async (
     hasFile: (hierarchy, file) => existsSync(join(pathOf.get(hierarchy) ?? hierarchy, file)),
   })
   for (const limit of limits) await writeLimit(limit, pathOf.get(limit.hierarchy) ?? limit.hierarchy, record)
-  for (const { path, version, controllers } of groups) {
-    if (version === 1 && controllers.includes('devices')) await restrictDevices(record, path)
-  }
+  await allowDevices(groups, record)
   return { cgroupsPath: host.names.cgroup(id), cgroupDirectories: groups.map(({ path }) => path) }
 }

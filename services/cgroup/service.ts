@@ -3,6 +3,8 @@ import { cgroupPause, cgroupUnpause, objects, release } from '../../shared/contr
 import { cgroup } from '../../shared/contracts/steps.ts'
 import { operating } from '../../shared/operating.ts'
 import { type HostServiceDefinition, endpoint, stepEndpoints } from '../../shared/service.ts'
+import { prepareDeviceFilters } from './device-filter.ts'
+import { hierarchyOf } from './hierarchies.ts'
 import { cgroupHost } from './host.ts'
 import { createGroup } from './group.ts'
 import { freeze, thaw } from './freezer.ts'
@@ -15,7 +17,11 @@ export const cgroupService = (config: Config): HostServiceDefinition => {
   return {
     name: 'cgroup',
     description: 'One cgroup per container on v1, v2 and hybrid hosts, with its limits',
-    prepare: ({ record, log }) => operating('prepare cgroups', () => host.prepare(record, log)),
+    prepare: ({ record, log }) =>
+      operating('prepare cgroups', async () => {
+        await host.prepare(record, log)
+        if (!hierarchyOf(host.hierarchies(), 'devices')) prepareDeviceFilters()
+      }),
     endpoints: [
       ...stepEndpoints(cgroup, {
         do: (input, { record }) =>

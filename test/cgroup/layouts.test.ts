@@ -3,9 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import test, { type ExecutionContext } from 'ava'
 import type { HasFile } from '../../services/cgroup/asked.ts'
-import { createGroup } from '../../services/cgroup/group.ts'
 import { type Hierarchy, hierarchiesOf } from '../../services/cgroup/hierarchies.ts'
-import { cgroupHost } from '../../services/cgroup/host.ts'
 import { limitsFor } from '../../services/cgroup/limits.ts'
 import { prepareParents } from '../../services/cgroup/parents.ts'
 import type { Throttle } from '../../services/cgroup/throttle.ts'
@@ -225,19 +223,4 @@ test('on v2 controllers are passed down level by level, and only those that arri
   // A plain file holds what was written last; the kernel would show every controller.
   t.is(readFileSync(join(parent, 'cgroup.subtree_control'), 'utf8'), '+cpu')
   t.deepEqual(prepared[0]?.controllers, [])
-})
-
-test('on v2 the step writes its limits into one directory', async (t) => {
-  const root = v2Tree(t, 'memory pids')
-  const directory = join(root, names.cgroup('one'))
-  mkdirSync(directory, { recursive: true })
-  const hierarchies = detect(v2(root))
-  const output = await createGroup(
-    cgroupHost(names, () => hierarchies),
-    { id: 'one', resources: Resources.parse({ memory: { limit: mebibyte }, pids: { limit: 5 } }) },
-    createRecorder(),
-  )
-  t.deepEqual(output, { cgroupsPath: names.cgroup('one'), cgroupDirectories: [directory] })
-  t.is(readFileSync(join(directory, 'memory.max'), 'utf8'), String(mebibyte))
-  t.is(readFileSync(join(directory, 'pids.max'), 'utf8'), '5')
 })
