@@ -5,6 +5,7 @@ import { Socket } from 'node:net'
 import { getSystemErrorMap } from 'node:util'
 import { Failure, reasonOf } from './failure.ts'
 import { systemPath } from './recorder.ts'
+import { patienceMs } from './patience.ts'
 
 const replyWithinMs = 60_000
 const mostBytes = 1 << 16
@@ -106,7 +107,7 @@ const run = (program: string, args: readonly string[]) => {
         'timeout',
         `cannot wait longer for "${words[0]}": no reply within ${timeoutMs} ms`,
       )
-      const patience = setTimeout(() => settle(number, late), timeoutMs)
+      const patience = setTimeout(() => settle(number, late), patienceMs(timeoutMs))
       waiting.set(number, resolve)
       hold(true)
       child.stdin?.write(request)

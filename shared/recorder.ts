@@ -1,6 +1,7 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { execa } from 'execa'
 import { Failure, reasonOf } from './failure.ts'
+import { patienceMs } from './patience.ts'
 
 /** One thing that was done to the host for a container, as it stands in the container's record. */
 export interface TranscriptEntry {
@@ -53,7 +54,7 @@ export const run = async (
   const result = await execa(file, args, {
     input,
     stdin: input === undefined ? 'ignore' : undefined,
-    timeout: timeoutMs,
+    timeout: patienceMs(timeoutMs),
     reject: false,
     env: { PATH: systemPath, LC_ALL: 'C' },
     extendEnv: false,

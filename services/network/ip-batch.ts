@@ -1,9 +1,10 @@
 import { spawn } from 'node:child_process'
 import { Socket } from 'node:net'
 import { Failure } from '../../shared/failure.ts'
+import { patienceMs } from '../../shared/patience.ts'
 import { type Recorder, shellLine, systemPath } from '../../shared/recorder.ts'
 
-const replyTimeoutMs = 10_000
+const replyTimeoutMs = patienceMs(10_000)
 
 /**
  * No object of `ip`: sent after each command, its error message carries a line number and so marks the

@@ -1,11 +1,12 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { Failure } from '../../shared/failure.ts'
 import type { Recorder } from '../../shared/recorder.ts'
+import { patienceMs } from '../../shared/patience.ts'
 import { interfaces } from './interfaces.ts'
 import { type IpBatch, startIpBatch } from './ip-batch.ts'
 
 const most = 4
-const patienceMs = 10_000
+const goneWithinMs = patienceMs(10_000)
 
 /**
  * Deletes interfaces without waiting for the kernel's last word. `ip link delete` returns only when every
@@ -34,12 +35,12 @@ export const createLinkRemover = () => {
       remover.busy--
       answer = { failure }
     })
-    const deadline = performance.now() + patienceMs
+    const deadline = performance.now() + goneWithinMs
     while (interfaces.exists(name)) {
       // The kernel may reap the interface with its namespace first: then ip finds no device, and that is success.
       if (answer?.failure && interfaces.exists(name)) throw answer.failure
       if (performance.now() > deadline)
-        throw new Failure('timeout', `it is still there after ${patienceMs} ms`)
+        throw new Failure('timeout', `it is still there after ${goneWithinMs} ms`)
       await delay(1)
     }
   }

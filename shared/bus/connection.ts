@@ -5,6 +5,7 @@ import { subjects } from '../subjects.ts'
 import { failureOf } from './failure-of.ts'
 import { loseReplies } from './lost-replies.ts'
 import { Events, type NatsConnection, type TlsOptions, connect } from './nats.ts'
+import { patienceMs } from '../patience.ts'
 
 /** A server that misses a certificate of ours says nothing at all. */
 const connectWithinMs = 10_000
@@ -62,7 +63,7 @@ export const openConnection = async (
     ...tlsOf(config, url),
     name: `${role}@${config.node}`,
     maxReconnectAttempts: -1,
-    timeout: connectWithinMs,
+    timeout: patienceMs(connectWithinMs),
     // A stack trace taken with every request, for the case that it fails, costs as much as the request.
     noAsyncTraces: true,
     reconnectTimeWait: 200,

@@ -1,10 +1,11 @@
 import type { Config } from '../config.ts'
 import { streams } from '../streams.ts'
 import type { ConsumerConfig, NatsConnection, StreamConfig } from './nats.ts'
+import { patienceMs } from '../patience.ts'
 
 /** Makes or updates the streams, their consumers and the buckets; needs the role `bootstrap`: nobody else may. */
 export const ensureStreams = async (connection: NatsConnection, config: Config): Promise<void> => {
-  const manager = await connection.jetstreamManager({ timeout: 10_000 })
+  const manager = await connection.jetstreamManager({ timeout: patienceMs(10_000) })
   const { commands, events, consumers, projector, restarts, buckets } = streams(config)
   for (const stream of [commands, events] as unknown as StreamConfig[]) {
     const existing = await manager.streams.info(stream.name).catch(() => undefined) // absent, or the add says why not

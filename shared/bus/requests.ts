@@ -12,6 +12,7 @@ import {
   type ServiceMsg,
   headers,
 } from './nats.ts'
+import { patienceMs } from '../patience.ts'
 
 const requestWaitMs = 30_000
 
@@ -70,7 +71,7 @@ export const requests = (connection: NatsConnection, log: Log) => ({
     signal?.addEventListener('abort', onAbort, { once: true })
     try {
       const answered = connection.request(subject, encode(body), {
-        timeout: timeoutMs,
+        timeout: patienceMs(timeoutMs),
         headers: headersOf(meta),
       })
       const reply = await Promise.race([answered, abort.promise])

@@ -2,6 +2,7 @@ import { type StoredEvent, storedEvent } from '../contracts/event.ts'
 import { Failure } from '../failure.ts'
 import { encode } from '../wire.ts'
 import { type MsgHdrs, type NatsConnection, RequestStrategy } from './nats.ts'
+import { patienceMs } from '../patience.ts'
 
 const readWaitMs = 5000
 const read = '$JS.API.DIRECT.GET.EVENTS'
@@ -41,7 +42,7 @@ export const storedEvents = async (
 /** The sequence of the last event of a subject or pattern, 0 when there is none. */
 export const lastSequence = async (connection: NatsConnection, subject: string): Promise<number> => {
   const { headers: meta } = await connection.request(read, encode({ last_by_subj: subject }), {
-    timeout: readWaitMs,
+    timeout: patienceMs(readWaitMs),
   })
   return numberIn(meta, 'Nats-Sequence')
 }

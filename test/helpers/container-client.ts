@@ -11,6 +11,7 @@ import { createLog } from '../../shared/log.ts'
 import { retrying } from '../../shared/retry.ts'
 import { subjects } from '../../shared/subjects.ts'
 import { eventually } from './stack.ts'
+import { patienceMs } from '../../shared/patience.ts'
 
 const log = createLog({}, 'silent')
 const outcomeWithinMs = 60_000
@@ -43,7 +44,10 @@ const eventTape = (bus: Bus) => {
     if (past) return past
     const { promise, resolve, reject } = Promise.withResolvers<CloudEvent>()
     const waiter = { match, resolve, reject }
-    const timer = setTimeout(() => reject(new Error(`not within ${timeoutMs} ms: ${what}`)), timeoutMs)
+    const timer = setTimeout(
+      () => reject(new Error(`not within ${timeoutMs} ms: ${what}`)),
+      patienceMs(timeoutMs),
+    )
     waiters.add(waiter)
     try {
       return await promise
@@ -112,7 +116,7 @@ export const containerClient = async (config: Config) => {
     get: (container: string) => ask(bus, verbs.containerGet, { container }),
     /** Patiently: what a test kills may answer only when it is back. */
     leaks: async () => {
-      const signal = AbortSignal.timeout(60_000)
+      const signal = AbortSignal.timeout(patienceMs(60_000))
       return (await retrying(() => ask(bus, verbs.leaks, {}, { timeoutMs: 10_000 }), { signal })).leaks
     },
     eventsOf: (id: string, type?: string): CloudEvent[] =>

@@ -15,6 +15,7 @@ import { runningSupervisor } from '../../services/cli/stack/stack-files.ts'
 import { startNatsServer as start } from '../../services/cli/stack/start-nats-server.ts'
 import { startSupervisor } from '../../services/cli/stack/up.ts'
 import { temporaryConfig } from './host.ts'
+import { patienceMs } from '../../shared/patience.ts'
 
 const log = createLog({}, 'silent')
 const emptyWithinMs = 60_000
@@ -25,7 +26,7 @@ export const eventually = async (
   holds: () => Promise<boolean> | boolean,
   timeoutMs = 10_000,
 ): Promise<void> => {
-  const deadline = performance.now() + timeoutMs
+  const deadline = performance.now() + patienceMs(timeoutMs)
   while (!(await holds())) {
     if (performance.now() > deadline) throw new Error(`not within ${timeoutMs} ms: ${what}`)
     await delay(5)
@@ -84,7 +85,7 @@ const listed = async (bus: Bus) => {
 const deleteContainers = async (config: Config): Promise<void> => {
   if (!(await runningSupervisor(config))) return
   const bus = await connectBus(config, { role: 'operator', log })
-  const signal = AbortSignal.timeout(emptyWithinMs)
+  const signal = AbortSignal.timeout(patienceMs(emptyWithinMs))
   const patiently = <T>(act: () => Promise<T>) => retrying(act, { signal })
   try {
     for (const { id } of await patiently(() => listed(bus))) {

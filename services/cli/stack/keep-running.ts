@@ -4,6 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { reasonOf } from '../../../shared/failure.ts'
 import type { Log } from '../../../shared/log.ts'
 import { boundLog, lastWords, openLog } from './service-log.ts'
+import { patienceMs } from '../../../shared/patience.ts'
 
 export interface Program {
   name: string
@@ -81,7 +82,7 @@ export const keepRunning = (program: Program, { log, onChange }: { log: Log; onC
       const killer = setTimeout(() => {
         log.error({ program: name, graceMs }, 'program did not stop in time, killing it')
         child?.kill('SIGKILL')
-      }, graceMs)
+      }, patienceMs(graceMs))
       await finished
       clearTimeout(killer)
     },

@@ -3,6 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type { Config } from '../../../shared/config.ts'
 import { Failure } from '../../../shared/failure.ts'
 import { serverName } from './nats-configuration.ts'
+import { patienceMs } from '../../../shared/patience.ts'
 
 const greetingOf = async (socket: Socket): Promise<{ server_name?: string }> => {
   let text = ''
@@ -32,7 +33,7 @@ export const natsAnswers = async (
   config: Config,
   { url, ended }: { url: string; ended: () => string | undefined },
 ): Promise<void> => {
-  const deadline = performance.now() + 15_000
+  const deadline = performance.now() + patienceMs(15_000)
   while ((await greetingName(url)) !== serverName(config)) {
     const reason = ended()
     if (reason) throw new Failure('unavailable', `cannot start the NATS server: ${reason}`)

@@ -1,6 +1,7 @@
 import { readFile, readdir } from 'node:fs/promises'
 import { setTimeout as delay } from 'node:timers/promises'
 import { errnoOf } from '../../../shared/failure.ts'
+import { patienceMs } from '../../../shared/patience.ts'
 
 /** A process and the moment it began (clock ticks since boot): a pid alone may have been given to another. */
 export interface ProcessIdentity {
@@ -44,7 +45,7 @@ export const signalIfAlive = async (process_: ProcessIdentity, signal: NodeJS.Si
 
 /** Waits until the process has gone; answers whether it did in time. */
 export const waitUntilGone = async (process_: ProcessIdentity, timeoutMs: number): Promise<boolean> => {
-  const deadline = performance.now() + timeoutMs
+  const deadline = performance.now() + patienceMs(timeoutMs)
   while (await isAlive(process_)) {
     if (performance.now() > deadline) return false
     await delay(10)

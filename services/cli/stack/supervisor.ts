@@ -16,6 +16,7 @@ import { boundLog } from './service-log.ts'
 import { confined } from './service-privileges.ts'
 import { watchStore } from './store-watch.ts'
 import { type StackInfo, lockStack, writeStackInfo } from './stack-files.ts'
+import { patienceMs } from '../../../shared/patience.ts'
 
 export type Progress = (line: string) => void
 
@@ -58,7 +59,7 @@ const servicesAnswer = async (
   { log, onProgress, signal }: { log: Log; onProgress: Progress; signal: AbortSignal | undefined },
 ) => {
   const bus = await connectBus(config, { role: 'operator', log })
-  const deadline = performance.now() + readyWithinMs
+  const deadline = performance.now() + patienceMs(readyWithinMs)
   const waitFor = async (service: KeptProgram): Promise<void> => {
     for (;;) {
       signal?.throwIfAborted()

@@ -1,5 +1,6 @@
 import type { z } from 'zod'
 import type { StepContract } from '../../../shared/contracts/contract.ts'
+import { patienceMs } from '../../../shared/patience.ts'
 
 export interface StepOptions {
   /** Start to finish of `do`, retries included, in milliseconds. */
@@ -62,9 +63,9 @@ export const step = <C extends StepContract, const N extends readonly StepContra
 ): Step<C, N> => ({
   contract,
   needs: (needs ?? []) as unknown as N,
-  timeoutMs,
+  timeoutMs: patienceMs(timeoutMs),
   attempts,
-  undoTimeoutMs,
+  undoTimeoutMs: patienceMs(undoTimeoutMs),
   undoAttempts,
 })
 
@@ -81,5 +82,5 @@ export const saga = <Spec extends z.ZodType, const S extends readonly Step[]>(
     if (seen.has(contract.name)) throw new Error(`saga ${name}: ${contract.name} stands twice`)
     seen.add(contract.name)
   }
-  return { name, version, input, deadlineMs, steps }
+  return { name, version, input, deadlineMs: patienceMs(deadlineMs), steps }
 }
