@@ -2,7 +2,7 @@
 with_tools := PATH="$(CURDIR)/node_modules/.bin:$$PATH"
 native := services/namespace/native
 
-.PHONY: help setup demo test bench bench-quick chaos check up down
+.PHONY: help setup demo test test-vm bench bench-quick chaos check up down
 
 help: ## say what there is
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1	\2/p' Makefile | expand -t 14
@@ -15,6 +15,10 @@ demo: setup ## the whole lab in a stack of its own, made, shown and undone (root
 
 test: setup ## every test that needs no virtual machine (root)
 	@$(with_tools) ava $(AVA_FLAGS)
+
+test-vm: setup ## the host's services on a cgroup v2 only Debian in qemu, and losses of power there (root)
+	@bash deploy/setup/packages.sh qemu-system-x86
+	@$(with_tools) node test/vm/main.ts $(FILES)
 
 bench: setup ## Dolly beside Docker, Podman, crun and runc, written to test/bench/results (root)
 	@$(with_tools) node test/bench/main.ts

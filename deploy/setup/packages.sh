@@ -1,5 +1,5 @@
 #!/bin/bash
-# Installs the system packages that are missing.
+# Installs the system packages that are missing, and those that are named besides.
 set -euo pipefail
 
 wanted=(
@@ -18,6 +18,8 @@ wanted=(
 )
 # A Node of any age will do to install the project's own Node 24.
 command -v node >/dev/null && command -v npm >/dev/null || wanted+=(nodejs npm)
+
+wanted+=("$@")
 
 missing=()
 for package in "${wanted[@]}"; do

@@ -1,0 +1,40 @@
+import { globSync } from 'node:fs'
+import { inspect } from 'node:util'
+import { projectDirectory } from '../../services/cli/stack/project.ts'
+import { reasonOf } from '../../shared/failure.ts'
+import { runInGuest } from './guest-task.ts'
+import { isWhole, losePower } from './power-loss.ts'
+import { rootImage } from './root-image.ts'
+
+/** What only a real cgroup v2 host can show: the hosts' services on their own. */
+const usual = ['test/{cgroup,namespace}/*.test.ts']
+const losses = Number(process.env['LOSSES'] ?? 3)
+const limitMs = 40 * 60_000
+
+const say = (line: string) => void process.stderr.write(`${line}\n`)
+const wanted = process.argv.slice(2)
+const testFiles = globSync(wanted.length > 0 ? wanted : usual, { cwd: projectDirectory }).toSorted()
+
+const begun = performance.now()
+try {
+  const image = await rootImage(process.env['DOLLY_VM_SUITE'] || 'bookworm', say)
+  say(`booting a machine with cgroup v2 only for ${testFiles.length} test files`)
+  const status = await runInGuest({
+    image,
+    command: `ava --tap --concurrency 1 --timeout 20m ${testFiles.join(' ')}`,
+    testFiles,
+    limitMs,
+    onOutput: (text) => void process.stdout.write(text),
+  })
+  say(`the machine is off after ${Math.round((performance.now() - begun) / 1000)} s`)
+  if (status === undefined) say('cannot tell how the tests ended: the machine went off before them')
+  process.exitCode = status ?? 1
+  if (losses > 0) {
+    const report = await losePower(image, losses)
+    say(inspect(report))
+    if (!isWhole(report)) process.exitCode = 1
+  }
+} catch (error) {
+  say(`cannot test in a machine: ${reasonOf(error)}`)
+  process.exitCode = 1
+}

@@ -1,0 +1,51 @@
+import { existsSync } from 'node:fs'
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { execa } from 'execa'
+import { projectDirectory } from '../../services/cli/stack/project.ts'
+import { run } from '../../shared/recorder.ts'
+
+/** Beside the project's own cache, so that paths relative to the modules are the same in the guest. */
+const compileCache = '.cache/guest'
+const builtPrograms = [
+  'cgroup/native/dolly-devices',
+  'namespace/native/dolly-init',
+  'storage/native/dolly-btrfs',
+]
+const taskFile = '.vm-task'
+const compileMs = 300_000
+
+/**
+ * Compiles the project's modules here for the guest: without this, an emulated processor spends ten
+ * seconds in every Node process on stripping types.
+ */
+const compile = async (testFiles: readonly string[]): Promise<void> => {
+  const env = { NODE_COMPILE_CACHE: join(projectDirectory, compileCache), NODE_COMPILE_CACHE_PORTABLE: '1' }
+  const options = { cwd: projectDirectory, env, timeout: compileMs, reject: false, stdio: 'ignore' } as const
+  await execa(process.execPath, ['test/vm/compile.ts'], options)
+  // A test that no title matches: the files are loaded, and none of their tests runs.
+  if (testFiles.length > 0)
+    await execa('node_modules/.bin/ava', ['--match', 'nothing is called so', ...testFiles], options)
+}
+
+/**
+ * Writes a clone of the working tree as a tar to `disk`, with what is built from it, and with the shell
+ * script that the guest runs.
+ */
+export const writeProjectDisk = async (
+  disk: string,
+  { task, testFiles, directory }: { task: string; testFiles: readonly string[]; directory: string },
+): Promise<void> => {
+  await compile(testFiles)
+  const listing = ['-C', projectDirectory, 'ls-files', '-z', '--cached', '--others', '--exclude-standard']
+  const files = (await run('git', listing)).split('\0').filter(Boolean)
+  const built = builtPrograms.map((name) => `services/${name}`)
+  const present = [...files, ...built].filter((name) => existsSync(join(projectDirectory, name)))
+  const from = ['--directory', projectDirectory]
+  const options = ['--null', '--no-recursion', '--files-from=-']
+  await run('tar', ['--create', '--file', disk, ...from, ...options], { input: present.join('\0') })
+  const renamed = `--transform=s,^${compileCache},.cache/node,`
+  await run('tar', ['--append', '--file', disk, ...from, renamed, compileCache])
+  await writeFile(join(directory, taskFile), task)
+  await run('tar', ['--append', '--file', disk, '--directory', directory, taskFile])
+}
