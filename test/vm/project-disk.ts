@@ -7,11 +7,6 @@ import { run } from '../../shared/recorder.ts'
 
 /** Beside the project's own cache, so that paths relative to the modules are the same in the guest. */
 const compileCache = '.cache/guest'
-const builtPrograms = [
-  'cgroup/native/dolly-devices',
-  'namespace/native/dolly-init',
-  'storage/native/dolly-btrfs',
-]
 const taskFile = '.vm-task'
 const compileMs = 300_000
 
@@ -28,6 +23,14 @@ const compile = async (testFiles: readonly string[]): Promise<void> => {
     await execa('node_modules/.bin/ava', ['--match', 'nothing is called so', ...testFiles], options)
 }
 
+/** Programs that `make setup` built: the guest's own compiler would take a minute. */
+const built = 'services/*/native'
+
+const listed = async (...options: string[]): Promise<string[]> => {
+  const paths = await run('git', ['-C', projectDirectory, 'ls-files', '-z', '--exclude-standard', ...options])
+  return paths.split('\0').filter((path) => path !== '' && existsSync(join(projectDirectory, path)))
+}
+
 /**
  * Writes a clone of the working tree as a tar to `disk`, with what is built from it, and with the shell
  * script that the guest runs.
@@ -37,10 +40,10 @@ export const writeProjectDisk = async (
   { task, testFiles, directory }: { task: string; testFiles: readonly string[]; directory: string },
 ): Promise<void> => {
   await compile(testFiles)
-  const listing = ['-C', projectDirectory, 'ls-files', '-z', '--cached', '--others', '--exclude-standard']
-  const files = (await run('git', listing)).split('\0').filter(Boolean)
-  const built = builtPrograms.map((name) => `services/${name}`)
-  const present = [...files, ...built].filter((name) => existsSync(join(projectDirectory, name)))
+  const present = [
+    ...(await listed('--cached', '--others')),
+    ...(await listed('--others', '--ignored', built)),
+  ]
   const from = ['--directory', projectDirectory]
   const options = ['--null', '--no-recursion', '--files-from=-']
   await run('tar', ['--create', '--file', disk, ...from, ...options], { input: present.join('\0') })

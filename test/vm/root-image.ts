@@ -20,6 +20,7 @@ const inputs = [
   'package-lock.json',
   'deploy/setup/packages.sh',
   'deploy/setup/nats-server.sh',
+  'test/vm/guest/prepare.sh',
   'test/vm/guest/install.sh',
   'test/vm/guest/dolly-test.service',
 ]
@@ -42,8 +43,10 @@ const bootFile = async (root: string, prefix: string): Promise<string> => {
 const build = async (suite: string, directory: string): Promise<void> => {
   const root = join(directory, 'root')
   const options = ['--quiet', '--variant=minbase', `--include=${packages.join(',')}`]
-  const hook = `--customize-hook=${join(projectDirectory, 'test/vm/guest/install.sh')}`
-  await run('mmdebstrap', [...options, hook, suite, root], { timeoutMs: buildMs })
+  const hook = (when: string, script: string) =>
+    `--${when}-hook=${join(projectDirectory, 'test/vm/guest', script)}`
+  const hooks = [hook('essential', 'prepare.sh'), hook('customize', 'install.sh')]
+  await run('mmdebstrap', [...options, ...hooks, suite, root], { timeoutMs: buildMs })
   await cp(await bootFile(root, 'vmlinuz'), join(directory, 'vmlinuz'))
   await cp(await bootFile(root, 'initrd'), join(directory, 'initrd'))
   const disk = join(directory, 'root.img')

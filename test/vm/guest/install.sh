@@ -8,7 +8,6 @@ project=$(cd "$(dirname "${BASH_SOURCE[0]}")/../../.." && pwd)
 
 # All that is needed to find the root file system; the rest are modules in it.
 printf 'virtio_pci\nvirtio_blk\next4\n' >>"$root/etc/initramfs-tools/modules"
-printf 'MODULES=list\nCOMPRESS=gzip\n' >"$root/etc/initramfs-tools/conf.d/dolly"
 install -m 755 "$project/deploy/setup/packages.sh" "$root/tmp/packages.sh"
 chroot "$root" /tmp/packages.sh
 rm "$root/tmp/packages.sh"
