@@ -9,19 +9,25 @@ import { namespaceHost } from '../namespace/namespace-host.ts'
 import { attackProgram } from './attack-program.ts'
 
 const attacks = [
-  ...[
-    'bpf',
-    'userfault',
-    'syslog',
-    'module',
-    'reboot',
-    'handle',
-    'clock',
-    'swapon /bin/sh',
-    'unshare 0x20000',
-  ],
-  ...['socket 38 5', 'socket 40 1', 'socketcall 40', 'socket 17 3', 'socket 2 3 1', 'mknod /tmp/raw 8 0'],
-  ...['mount proc /tmp proc', 'mount tmpfs /tmp tmpfs', 'mount cgroup /tmp cgroup', 'umount /proc/keys'],
+  'bpf',
+  'userfault',
+  'syslog',
+  'module',
+  'reboot',
+  'handle',
+  'clock',
+  'swapon /bin/sh',
+  'unshare 0x20000',
+  'socket 38 5',
+  'socket 40 1',
+  'socketcall 40',
+  'socket 17 3',
+  'socket 2 3 1',
+  'mknod /tmp/raw 8 0',
+  'mount proc /tmp proc',
+  'mount tmpfs /tmp tmpfs',
+  'mount cgroup /tmp cgroup',
+  'umount /proc/keys',
 ]
 const script = [
   ...attacks.map((attack) => `echo "attack ${attack}: $(attack ${attack})"`),

@@ -20,20 +20,23 @@ export interface MachineOptions {
 }
 
 const drive = (id: string, file: string, options: string): string[] => [
-  ...['-drive', `file=${file},format=raw,if=none,id=${id},${options}`],
-  ...['-device', `virtio-blk-pci,drive=${id},serial=${id}`],
+  '-drive',
+  `file=${file},format=raw,if=none,id=${id},${options}`,
+  '-device',
+  `virtio-blk-pci,drive=${id},serial=${id}`,
 ]
 
-const argumentsFor = ({ image, project, disk, consoleLog }: MachineOptions): string[] => [
-  ...['-nodefaults', '-no-user-config', '-display', 'none', '-monitor', 'none', '-no-reboot'],
-  ...['-M', 'q35', '-cpu', 'max', '-smp', '2', '-m', '3G', '-accel', accelerator],
-  ...['-kernel', image.kernel, '-initrd', image.initrd],
-  ...['-append', 'root=/dev/vda rw console=ttyS0 quiet systemd.show_status=0 panic=-1 mitigations=off'],
-  ...drive('root', disk ?? image.disk, disk ? 'cache=writeback' : 'snapshot=on'),
-  ...drive('project', project, 'readonly=on'),
-  ...['-serial', `file:${consoleLog}`, '-device', 'virtio-serial'],
-  ...['-chardev', 'stdio,id=out,signal=off', '-device', 'virtserialport,chardev=out,name=dolly'],
-]
+const argumentsFor = ({ image, project, disk, consoleLog }: MachineOptions): string[] =>
+  [
+    ['-nodefaults', '-no-user-config', '-display', 'none', '-monitor', 'none', '-no-reboot'],
+    ['-M', 'q35', '-cpu', 'max', '-smp', '2', '-m', '3G', '-accel', accelerator],
+    ['-kernel', image.kernel, '-initrd', image.initrd],
+    ['-append', 'root=/dev/vda rw console=ttyS0 quiet systemd.show_status=0 panic=-1 mitigations=off'],
+    drive('root', disk ?? image.disk, disk ? 'cache=writeback' : 'snapshot=on'),
+    drive('project', project, 'readonly=on'),
+    ['-serial', `file:${consoleLog}`, '-device', 'virtio-serial'],
+    ['-chardev', 'stdio,id=out,signal=off', '-device', 'virtserialport,chardev=out,name=dolly'],
+  ].flat()
 
 /** The machine, from power on to power off. It ends with this process, however this process ends. */
 export const startMachine = (options: MachineOptions) => {

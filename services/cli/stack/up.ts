@@ -68,7 +68,9 @@ const readyOf = async (
   })
   child.once('error', reject)
   child.once('exit', (code, signal) => {
-    void lastWords(logFile, { from }).then((said) =>
+    // The log may be gone by then, with the root of a stack that was taken down.
+    const words = lastWords(logFile, { from }).catch(() => '')
+    void words.then((said) =>
       reject(
         new Failure(
           'host_unfit',
