@@ -147,6 +147,8 @@ export const loadConfig = (env: NodeJS.ProcessEnv = process.env) => {
     /** Ranges of user and group ids for containers: the first id, and how many ranges. */
     idPool: idPoolOf(env['DOLLY_ID_POOL'] || defaultIdPool),
     subnet: optional(env['DOLLY_SUBNET']),
+    /** Whether containers on the bridge reach each other (Docker's `--icc`). */
+    icc: env['DOLLY_ICC'] !== 'off',
     logLevel: env['DOLLY_LOG_LEVEL'] || 'info',
     natsUrl: optional(env['DOLLY_NATS_URL']),
     natsUser: optional(env['DOLLY_NATS_USER']),

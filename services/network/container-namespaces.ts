@@ -8,9 +8,12 @@ import { interfaces, namedNamespaces } from './interfaces.ts'
 import type { IpCoprocess } from './ip-batch.ts'
 import type { LinkRemover } from './link-remover.ts'
 import type { SpareNamespace, SpareNamespaces } from './spare-namespaces.ts'
+import { type SpoofGuard, canForge, hardwareAddressOf } from './spoof-guard.ts'
 import { type Subnet, gatewayOf } from './subnet.ts'
 
 type Input = z.output<typeof network.input>
+
+const addressOnly = (address: string): string => address.split('/')[0] ?? ''
 
 /** What endpoints are made with. */
 export interface EndpointParts {
@@ -19,6 +22,7 @@ export interface EndpointParts {
   leases: AddressLeases
   ids: IdLeases
   host: IpCoprocess
+  guard: SpoofGuard
   /** By whom they are owned. */
   spares: Record<Input['usernsMode'], SpareNamespaces>
   remover: LinkRemover
@@ -30,10 +34,11 @@ export interface EndpointParts {
  * host's network the named one is only there for that.
  */
 export const createNamedNamespaces = ({
-  config: { names },
+  config: { names, icc },
   subnet,
   ids,
   host,
+  guard,
   spares,
   remover,
 }: EndpointParts) => {
@@ -51,6 +56,7 @@ export const createNamedNamespaces = ({
       // A process may still hold the namespace open: its interface has to go all the same.
       remover.remove(record, names.veth(id)),
       namedNamespaces.exists(netns) ? host.run(record, [`netns delete ${netns}`]) : undefined,
+      guard.release(record, id),
     ])
   }
 
@@ -62,7 +68,9 @@ export const createNamedNamespaces = ({
   const connect = async (record: Recorder, id: string, { batch, pid }: SpareNamespace, address: string) => {
     const [veth, gateway] = [names.veth(id), gatewayOf(subnet())]
     // By pid, not by name: ip opens a named namespace and a co-process would hold it open for ever.
-    await host.run(record, [`link add name ${veth} type veth peer name eth0 netns ${pid}`])
+    await host.run(record, [
+      `link add name ${veth} type veth peer name eth0 address ${hardwareAddressOf(addressOnly(address))} netns ${pid}`,
+    ])
     await batch.run(
       record,
       [
@@ -72,11 +80,18 @@ export const createNamedNamespaces = ({
       ],
       `nsenter --net=/proc/${pid}/ns/net ip`,
     )
-    await host.run(record, [`link set dev ${veth} alias ${names.netns(id)} master ${names.bridge} up`])
+    await host.run(record, [
+      `link set dev ${veth} alias ${names.netns(id)} master ${names.bridge} up`,
+      ...(icc ? [] : [`link set dev ${veth} type bridge_slave isolated on`]),
+    ])
   }
 
   /** Makes what is not there, with an interface when it is given an address; answers the user namespace. */
-  const ensure = async ({ id, networkMode, usernsMode }: Input, record: Recorder, address?: string) => {
+  const ensure = async (
+    { id, networkMode, usernsMode, process }: Input,
+    record: Recorder,
+    address?: string,
+  ) => {
     const lease = usernsMode === 'auto' ? ids.lease(id) : undefined
     // A range that is new has not been mapped by any namespace that is there.
     if (lease?.fresh || !isComplete(id, networkMode)) {
@@ -84,6 +99,9 @@ export const createNamedNamespaces = ({
       await spares[usernsMode].with(async (spare) => {
         if (lease) await mapIds(record, spare.pid, lease.first)
         if (address !== undefined) await connect(record, id, spare, address)
+        // Before anything runs in it.
+        if (address !== undefined && canForge(process.capabilities))
+          await guard.guard(record, id, addressOnly(address))
         // Last: until it has a name, the namespace and its veth die with the process, and a crash leaves nothing.
         await host.run(record, [`netns attach ${names.netns(id)} ${spare.pid}`])
       })

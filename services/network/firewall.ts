@@ -1,5 +1,6 @@
 import type { Config } from '../../shared/config.ts'
 import type { Recorder } from '../../shared/recorder.ts'
+import { guardTable } from './spoof-guard.ts'
 import { type Subnet, subnetText } from './subnet.ts'
 
 /**
@@ -7,7 +8,7 @@ import { type Subnet, subnetText } from './subnet.ts'
  * replies reach them, because a host that forwards would otherwise route its neighbours to them.
  */
 export const ruleset = (
-  { names: { nftTable, bridge } }: Config,
+  { names: { nftTable, bridge }, icc }: Config,
   subnet: Subnet,
 ): string => `table inet ${nftTable}
 delete table inet ${nftTable}
@@ -18,20 +19,23 @@ table inet ${nftTable} {
   }
   chain forward {
     type filter hook forward priority filter; policy accept;
+    ${icc ? '' : `iifname "${bridge}" oifname "${bridge}" drop`}
     iifname != "${bridge}" oifname "${bridge}" ct state established,related accept
     iifname != "${bridge}" oifname "${bridge}" drop
   }
 }
 `
 
-/** Replaces the stack's nftables table in one transaction. */
+/** Replaces the stack's nftables tables in one transaction; whom the guard guards stays. */
 export const ensureFirewall = async (record: Recorder, config: Config, subnet: Subnet): Promise<void> => {
-  await record.run('nft', ['-f', '-'], { input: ruleset(config, subnet) })
+  await record.run('nft', ['-f', '-'], { input: `${ruleset(config, subnet)}${guardTable(config)}` })
 }
 
-/** Removes the stack's table; absent is success. */
+/** Removes the stack's tables; absent is success. */
 export const removeFirewall = async (record: Recorder, { names: { nftTable } }: Config): Promise<void> => {
-  await record.run('nft', ['-f', '-'], { input: `table inet ${nftTable}\ndelete table inet ${nftTable}\n` })
+  const tables = [`inet ${nftTable}`, `bridge ${nftTable}`]
+  const lines = tables.flatMap((table) => [`table ${table}`, `delete table ${table}`])
+  await record.run('nft', ['-f', '-'], { input: `${lines.join('\n')}\n` })
 }
 
 /** True when the stack's table is there. */

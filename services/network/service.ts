@@ -11,6 +11,7 @@ import { createIpCoprocess } from './ip-batch.ts'
 import { createLabEndpoints } from './lab.ts'
 import { createLinkRemover } from './link-remover.ts'
 import { createSpareNamespaces } from './spare-namespaces.ts'
+import { createSpoofGuard } from './spoof-guard.ts'
 import { prepareStack, releaseStack } from './stack-network.ts'
 import { stackObjects } from './stack-objects.ts'
 import { type Subnet, gatewayOf, subnetText } from './subnet.ts'
@@ -31,10 +32,11 @@ export const networkService = (config: Config): HostServiceDefinition => {
       )
     return prepared
   }
-  const parts = { config, subnet, leases, ids, host, spares, remover }
+  const guard = createSpoofGuard(config)
+  const parts = { config, subnet, leases, ids, host, guard, spares, remover }
   const endpoints = createEndpoints(parts)
   const lab = createLabEndpoints(parts)
-  const pools = { addresses: [leases, lab.leases], ids }
+  const pools = { addresses: [leases, lab.leases], ids, guard }
 
   return {
     name: 'network',

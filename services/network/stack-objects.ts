@@ -5,6 +5,7 @@ import type { AddressLeases } from './addresses.ts'
 import type { IdLeases } from './id-leases.ts'
 import { hasFirewall } from './firewall.ts'
 import { interfaces, namedNamespaces } from './interfaces.ts'
+import type { SpoofGuard } from './spoof-guard.ts'
 
 /** The container that an interface's alias names, or null: an interface can outlive the making of its alias only in a crash. */
 const ownerOf = (name: string, prefix: string): string | null => {
@@ -16,6 +17,7 @@ const ownerOf = (name: string, prefix: string): string | null => {
 export interface LeasePools {
   addresses: readonly AddressLeases[]
   ids: IdLeases
+  guard: SpoofGuard
 }
 
 /** Every object of the stack's containers on this host: namespaces, interfaces and leases. */
@@ -33,7 +35,8 @@ export const containerObjects = ({ names }: Config, pools: LeasePools): Leak[] =
     pool.all().map(({ address, id }) => ({ kind: 'address', name: address, container: id })),
   )
   const ids = pools.ids.all().map(({ id, first }) => ({ kind: 'ids', name: String(first), container: id }))
-  return [...netns, ...veths, ...addresses, ...ids]
+  const guards = pools.guard.all().map((id) => ({ kind: 'guard', name: names.veth(id), container: id }))
+  return [...netns, ...veths, ...addresses, ...ids, ...guards]
 }
 
 /** The containers' objects and the stack's own: its bridge and its nftables table. */

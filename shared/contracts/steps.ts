@@ -40,6 +40,7 @@ const NetworkInput = z.object({
   id: ContainerId,
   networkMode: NetworkMode,
   usernsMode: UsernsMode.default('host'),
+  process: z.object({ capabilities: z.array(z.string()) }).default({ capabilities: [] }),
   dns: z.array(z.string()),
   dnsSearch: z.array(z.string()),
 })

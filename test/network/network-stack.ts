@@ -28,6 +28,8 @@ export const networkStack = async (env: Record<string, string> = {}) => {
       network.output.parse(await service.send('do', inputOf(id, mode))),
     disconnect: (id: string) => service.send('undo', inputOf(id)),
     listed,
+    /** The same stack's service as after a restart. */
+    restart: () => hostService(config, networkService(config)),
     [Symbol.asyncDispose]: async () => {
       for (const id of new Set((await listed()).flatMap(({ container }) => container ?? []))) {
         await service.send('detach', { id })

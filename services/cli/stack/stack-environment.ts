@@ -21,6 +21,7 @@ export const environmentOf = (config: Config): NodeJS.ProcessEnv => ({
   DOLLY_ROOT_SIZE: String(config.rootSizeBytes),
   DOLLY_COWFS: config.cowfsDirectory ?? '',
   DOLLY_SUBNET: config.subnet ?? '',
+  DOLLY_ICC: config.icc ? '' : 'off',
   DOLLY_ACK_WAIT_MS: String(config.ackWaitMs),
   DOLLY_ID_POOL: `${config.idPool.first}:${config.idPool.count * idsPerContainer}`,
   DOLLY_ALLOW_PRIVILEGED: config.allowPrivileged ? 'on' : '',

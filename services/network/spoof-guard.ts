@@ -1,0 +1,77 @@
+import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import type { Config } from '../../shared/config.ts'
+import type { Recorder } from '../../shared/recorder.ts'
+
+/** With one of these a container can send frames under any address, packet(7) and netdevice(7). */
+const forging = new Set(['CAP_NET_RAW', 'CAP_NET_ADMIN'])
+
+/** Whether a container with these capabilities has to be held to its own addresses. */
+export const canForge = (capabilities: readonly string[]): boolean =>
+  capabilities.some((capability) => forging.has(capability))
+
+const hex = (byte: string): string => Number(byte).toString(16).padStart(2, '0')
+
+/** The hardware address of a container's `eth0`: locally administered, and made of its address as Docker does. */
+export const hardwareAddressOf = (address: string): string =>
+  ['02', '42', ...address.split('.').map(hex)].join(':')
+
+/**
+ * The table that drops, where they enter the bridge, frames of guarded ports under other addresses than the
+ * port's own; IPv6 too, which no container is given. Sent again it changes no element.
+ */
+export const guardTable = ({ names: { nftTable } }: Config): string => `table bridge ${nftTable} {
+  set guarded { type ifname; }
+  set bindings { type ifname . ether_addr . ipv4_addr; }
+  chain prerouting { type filter hook prerouting priority -300; policy accept; }
+}
+flush chain bridge ${nftTable} prerouting
+table bridge ${nftTable} {
+  chain prerouting {
+    iifname != @guarded accept
+    ether type ip iifname . ether saddr . ip saddr @bindings accept
+    ether type arp iifname . ether saddr . arp saddr ip @bindings iifname . arp saddr ether . arp saddr ip @bindings accept
+    drop
+  }
+}
+`
+
+/** Holds a container's port to its addresses; the marks on disk say whose, so that nobody else's end costs anything. */
+export const createSpoofGuard = ({ names }: Config) => {
+  const marks = join(names.networkState, 'guards')
+  const markOf = (id: string): string => join(marks, id)
+  const table = `bridge ${names.nftTable}`
+  const change = (record: Recorder, lines: readonly string[]): Promise<string> =>
+    record.run('nft', ['-f', '-'], { input: `${lines.join('\n')}\n` })
+
+  const elementsOf = (id: string, address: string): string[] => [
+    `bindings { "${names.veth(id)}" . ${hardwareAddressOf(address)} . ${address} }`,
+    `guarded { "${names.veth(id)}" }`,
+  ]
+
+  return {
+    /** Every container that is guarded. */
+    all: (): string[] => (existsSync(marks) ? readdirSync(marks) : []),
+    guard: async (record: Recorder, id: string, address: string): Promise<void> => {
+      mkdirSync(marks, { recursive: true, mode: 0o700 })
+      writeFileSync(markOf(id), address, { mode: 0o600 })
+      await change(
+        record,
+        elementsOf(id, address).map((element) => `add element ${table} ${element}`),
+      )
+    },
+    /** Absent is success. */
+    release: async (record: Recorder, id: string): Promise<void> => {
+      if (!existsSync(markOf(id))) return
+      const elements = elementsOf(id, readFileSync(markOf(id), 'utf8'))
+      // Added first: to delete what is not there is an error.
+      const lines = elements.flatMap((element) =>
+        ['add', 'delete'].map((verb) => `${verb} element ${table} ${element}`),
+      )
+      await change(record, lines)
+      rmSync(markOf(id), { force: true })
+    },
+  }
+}
+
+export type SpoofGuard = ReturnType<typeof createSpoofGuard>
