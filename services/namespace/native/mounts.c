@@ -86,7 +86,11 @@ int enact_tree(struct context *context, char **args, size_t count)
 	const unsigned int depth = strcmp(args[2], "recursive") == 0 ? AT_RECURSIVE : 0;
 	const long fd = syscall(SYS_open_tree, AT_FDCWD, args[1], OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | depth);
 	context->slots[slot] = (int)fd;
-	return fd < 0 ? errno : 0;
+	if (fd < 0)
+		return errno;
+	/* Under systemd mounts are shared: a copy that stays its origin's peer passes the container's mounts on to the host. */
+	struct mount_attr attributes = { .propagation = MS_PRIVATE };
+	return syscall(SYS_mount_setattr, (int)fd, "", AT_EMPTY_PATH | AT_RECURSIVE, &attributes, sizeof attributes) ? errno : 0;
 }
 
 /* tree's slot, user namespace's slot: from then on the ids on disk are those inside the namespace. */
