@@ -26,6 +26,8 @@ export interface GuestTask {
   disk?: string
   limitMs: number
   onOutput: (text: string) => void
+  /** Takes the power away and ends the task. */
+  signal?: AbortSignal
   /** Called with the machine once it has its power. */
   onStart?: (machine: ReturnType<typeof startMachine>) => void
 }
@@ -42,11 +44,13 @@ export const runInGuest = async ({
   limitMs,
   onOutput,
   onStart,
+  signal,
 }: GuestTask): Promise<number | undefined> => {
   const directory = await mkdtemp(join(tmpdir(), 'dolly-vm-'))
   try {
     const project = join(directory, 'project.tar')
     await writeProjectDisk(project, { task: script(command), testFiles, directory })
+    signal?.throwIfAborted()
     let said = ''
     const options: MachineOptions = {
       image,
@@ -61,7 +65,9 @@ export const runInGuest = async ({
     }
     await using machine = startMachine(options)
     onStart?.(machine)
+    signal?.addEventListener('abort', machine.powerOff, { once: true })
     await machine.ended
+    signal?.throwIfAborted()
     const status = /^guest exit (\d+)$/m.exec(said.replaceAll('\r', ''))?.[1]
     return status === undefined ? undefined : Number(status)
   } finally {

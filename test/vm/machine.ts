@@ -26,12 +26,13 @@ const drive = (id: string, file: string, options: string): string[] => [
   `virtio-blk-pci,drive=${id},serial=${id}`,
 ]
 
+const kernelOptions = 'root=/dev/vda rw console=ttyS0 quiet systemd.show_status=0 panic=-1 mitigations=off'
+
 const argumentsFor = ({ image, project, disk, consoleLog }: MachineOptions): string[] =>
   [
     ['-nodefaults', '-no-user-config', '-display', 'none', '-monitor', 'none', '-no-reboot'],
     ['-M', 'q35', '-cpu', 'max', '-smp', '2', '-m', '3G', '-accel', accelerator],
-    ['-kernel', image.kernel, '-initrd', image.initrd],
-    ['-append', 'root=/dev/vda rw console=ttyS0 quiet systemd.show_status=0 panic=-1 mitigations=off'],
+    ['-kernel', image.kernel, '-initrd', image.initrd, '-append', kernelOptions],
     drive('root', disk ?? image.disk, disk ? 'cache=writeback' : 'snapshot=on'),
     drive('project', project, 'readonly=on'),
     ['-serial', `file:${consoleLog}`, '-device', 'virtio-serial'],

@@ -15,6 +15,11 @@ const say = (line: string) => void process.stderr.write(`${line}\n`)
 const wanted = process.argv.slice(2)
 const testFiles = globSync(wanted.length > 0 ? wanted : usual, { cwd: projectDirectory }).toSorted()
 
+const interrupted = new AbortController()
+for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
+  process.once(name, () => interrupted.abort(new Error(`got ${name}`)))
+const { signal } = interrupted
+
 const begun = performance.now()
 try {
   const image = await rootImage(process.env['DOLLY_VM_SUITE'] || 'bookworm', say)
@@ -24,13 +29,14 @@ try {
     command: `ava --tap --concurrency 1 --timeout 20m ${testFiles.join(' ')}`,
     testFiles,
     limitMs,
+    signal,
     onOutput: (text) => void process.stdout.write(text),
   })
   say(`the machine is off after ${Math.round((performance.now() - begun) / 1000)} s`)
   if (status === undefined) say('cannot tell how the tests ended: the machine went off before them')
   process.exitCode = status ?? 1
   if (losses > 0) {
-    const report = await losePower(image, losses)
+    const report = await losePower(image, { losses, signal })
     say(inspect(report))
     if (!isWhole(report)) process.exitCode = 1
   }

@@ -10,7 +10,7 @@ import { containerClient } from '../helpers/container-client.ts'
 const [what = '', ...words] = process.argv.slice(2)
 const say = (line: string) => void process.stdout.write(`${line}\n`)
 
-const config = loadConfig()
+const config = loadConfig({ ...process.env, DOLLY_COWFS_SIZE: '1G' })
 await up(config, { detach: true })
 say('up')
 await using client = await containerClient(config)

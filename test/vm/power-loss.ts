@@ -24,12 +24,13 @@ interface Round {
   disk: string
   /** Shell lines with the guest's program. */
   command: string
+  signal?: AbortSignal | undefined
   onLine?: (line: string, machine: ReturnType<typeof startMachine> | undefined) => void
 }
 
 const program = 'node test/vm/power-loss-guest.ts'
 
-const runRound = async ({ image, disk, command, onLine }: Round) => {
+const runRound = async ({ image, disk, command, signal, onLine }: Round) => {
   const lines: string[] = []
   let [rest, machine] = ['', undefined as ReturnType<typeof startMachine> | undefined]
   const status = await runInGuest({
@@ -37,6 +38,7 @@ const runRound = async ({ image, disk, command, onLine }: Round) => {
     disk,
     command,
     limitMs,
+    ...(signal ? { signal } : {}),
     onStart: (started) => (machine = started),
     onOutput: (text) => {
       process.stderr.write(text)
@@ -70,7 +72,10 @@ const take = (report: PowerLossReport, lines: readonly string[], ids: readonly s
  * Takes the power of a machine in the middle of launches, again and again, on one disk; each time it comes
  * back, every command whose acknowledgement got out must have come to exactly one end, and nothing may be left.
  */
-export const losePower = async (image: RootImage, losses: number): Promise<PowerLossReport> => {
+export const losePower = async (
+  image: RootImage,
+  { losses, signal }: { losses: number; signal?: AbortSignal },
+): Promise<PowerLossReport> => {
   const directory = await mkdtemp(join(tmpdir(), 'dolly-vm-disk-'))
   const disk = join(directory, 'root.img')
   const report: PowerLossReport = { losses: 0, accepted: 0, outcomes: {}, lost: [], leaks: [] }
@@ -86,6 +91,7 @@ export const losePower = async (image: RootImage, losses: number): Promise<Power
       const { lines } = await runRound({
         image,
         disk,
+        signal,
         command: `${judge}${program} storm loss-${round}`,
         onLine: (line, machine) => {
           if (!line.startsWith('accepted ')) return
@@ -101,7 +107,7 @@ export const losePower = async (image: RootImage, losses: number): Promise<Power
       last = accepted
     }
     const command = `${program} judge ${last.join(' ')} && ${program} clear ${everything.join(' ')} && services/cli/dolly doctor --leaks`
-    const { status, lines } = await runRound({ image, disk, command })
+    const { status, lines } = await runRound({ image, disk, signal, command })
     take(report, lines, last)
     if (status !== 0) report.leaks.push(`the last boot ended with ${status}`)
     return report

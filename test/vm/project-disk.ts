@@ -24,7 +24,7 @@ const compile = async (testFiles: readonly string[]): Promise<void> => {
 }
 
 /** Programs that `make setup` built: the guest's own compiler would take a minute. */
-const built = 'services/*/native'
+const built = 'services/*/native/*'
 
 const listed = async (...options: string[]): Promise<string[]> => {
   const paths = await run('git', ['-C', projectDirectory, 'ls-files', '-z', '--exclude-standard', ...options])
