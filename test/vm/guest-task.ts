@@ -6,7 +6,7 @@ import { writeProjectDisk } from './project-disk.ts'
 import type { RootImage } from './root-image.ts'
 
 /** How much slower than its host a guest on an emulated processor is taken to be. */
-const timeFactor = 10
+const timeFactor = 30
 
 const script = (command: string): string => `
 cd /dolly
