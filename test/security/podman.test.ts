@@ -8,27 +8,9 @@ import { privateNamespaces } from '../bench/private-namespaces.ts'
 import { namespaceHost } from '../namespace/namespace-host.ts'
 import { attackProgram } from './attack-program.ts'
 
-const attacks = [
-  'bpf',
-  'userfault',
-  'syslog',
-  'module',
-  'reboot',
-  'handle',
-  'clock',
-  'swapon /bin/sh',
-  'unshare 0x20000',
-  'socket 38 5',
-  'socket 40 1',
-  'socketcall 40',
-  'socket 17 3',
-  'socket 2 3 1',
-  'mknod /tmp/raw 8 0',
-  'mount proc /tmp proc',
-  'mount tmpfs /tmp tmpfs',
-  'mount cgroup /tmp cgroup',
-  'umount /proc/keys',
-]
+const attacks = `bpf, userfault, syslog, module, reboot, handle, clock, swapon /bin/sh, unshare 0x20000,
+  socket 38 5, socket 40 1, socketcall 40, socket 17 3, socket 2 3 1, mknod /tmp/raw 8 0,
+  mount proc /tmp proc, mount tmpfs /tmp tmpfs, mount cgroup /tmp cgroup, umount /proc/keys`.split(/,\s+/)
 const script = [
   ...attacks.map((attack) => `echo "attack ${attack}: $(attack ${attack})"`),
   'while read key value; do case $key in Cap*|Seccomp:) echo $key $value;; esac; done < /proc/self/status',
