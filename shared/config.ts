@@ -4,14 +4,8 @@ import { join, resolve } from 'node:path'
 import { z } from 'zod'
 import { Failure, errnoOf, reasonOf } from './failure.ts'
 import { names, stackTag } from './names.ts'
+import { NodeName } from './contracts/identity.ts'
 import { quantity } from './contracts/quantity.ts'
-
-const NodeName = z
-  .string()
-  .regex(
-    /^[a-z0-9][a-z0-9-]{0,31}$/,
-    'a node name has 1 to 32 of a-z, 0-9 and "-", and begins with a letter or digit',
-  )
 
 const Credentials = z.object({ user: z.string(), password: z.string() })
 

@@ -70,7 +70,11 @@ export const createCommand = ({ bus, log, runs, node, idOfName, config }: Create
 
   return async (_, body, id, commandId) => {
     const message = parseInput(ContainerCreate, body)
-    const spec = containerSpec(message, { id, node: message.placement?.node ?? node })
+    // Numbers that are right by themselves may come to one that is none: it must not get into the log.
+    const spec = parseInput(
+      ContainerSpec,
+      containerSpec(message, { id, node: message.placement?.node ?? node }),
+    )
     if (spec.privileged && !config.allowPrivileged) throw privilegedRefused(id)
     if (spec.inject.length > 0 && !config.faultInjection) {
       throw new Failure(

@@ -4,6 +4,7 @@ export {
   ErrorCode,
   Events,
   type JsMsg,
+  type Msg,
   type MsgHdrs,
   type NatsConnection,
   NatsError,

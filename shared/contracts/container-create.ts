@@ -1,7 +1,7 @@
 import { z } from 'zod'
-import { ContainerId, ContainerName, ImageReference } from './identity.ts'
-import { durationMs, quantity } from './quantity.ts'
+import { ContainerId, ContainerName, ImageReference, NodeName } from './identity.ts'
 import { UsernsMode } from './oci.ts'
+import { durationMs, longestWaitMs, quantity } from './quantity.ts'
 import { NetworkMode } from './steps.ts'
 
 const oneLine = z.string().regex(/^[^\0\n]*$/, 'holds no line break and no NUL')
@@ -16,6 +16,7 @@ const bytes = z
 const duration = z
   .string()
   .refine((value) => durationMs(value) !== undefined, 'is a duration, as "10s" or "1m30s"')
+  .refine((value) => (durationMs(value) ?? 0) <= longestWaitMs, 'is at most a day')
 
 const command = z.union([argument, z.array(argument).max(4096)])
 const keyed = (what: string) =>
@@ -71,7 +72,10 @@ export const ContainerCreate = z.strictObject({
   labels: keyed('labels').optional(),
   cpus: z
     .union([z.number(), z.string().regex(/^\d+(\.\d+)?$/)])
-    .refine((value) => Number(value) >= 0.01, 'is at least 0.01')
+    .refine(
+      (value) => Number(value) >= 0.01 && Number(value) <= 1_000_000,
+      'is at least 0.01 and at most 1000000',
+    )
     .optional(),
   cpu_period: z.number().int().min(1000).max(1_000_000).optional(),
   cpu_quota: z.number().int().min(-1).optional(),
@@ -116,7 +120,7 @@ export const ContainerCreate = z.strictObject({
     .optional(),
   /** Delete the container once it has ended (Docker's `--rm`). */
   auto_remove: z.boolean().optional(),
-  placement: z.strictObject({ node: z.string().nullish() }).optional(),
+  placement: z.strictObject({ node: NodeName.nullish() }).optional(),
   /** false leaves the container created and waiting; the default starts it. */
   start: z.boolean().optional(),
   trace: z.strictObject({ inject: z.array(Injection).max(16).optional() }).optional(),

@@ -16,6 +16,14 @@ export const ContainerName = z
     'a name has 1 to 128 of A-Z, a-z, 0-9, "_", "." and "-", and begins with a letter or digit',
   )
 
+/** A host's name: one NATS subject token. */
+export const NodeName = z
+  .string()
+  .regex(
+    /^[a-z0-9][a-z0-9-]{0,31}$/,
+    'a node name has 1 to 32 of a-z, 0-9 and "-", and begins with a letter or digit',
+  )
+
 /** An image reference: `name[:tag]`. */
 export const ImageReference = z
   .string()

@@ -32,3 +32,6 @@ export const durationMs = (text: string): number | undefined => {
     0,
   )
 }
+
+/** The longest that anything asked for may take: answers come within it, and timers of Node hold it. */
+export const longestWaitMs = 24 * 60 * 60_000

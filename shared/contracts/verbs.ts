@@ -1,6 +1,8 @@
 import { z } from 'zod'
 import { Container, ContainerStatus } from './container.ts'
 import { ContainerCreate, ContainerDelete } from './container-create.ts'
+import { longestWaitMs } from './quantity.ts'
+import { NodeName } from './identity.ts'
 import { Image } from './operations.ts'
 import * as host from './operations.ts'
 
@@ -50,7 +52,10 @@ export const verbs = {
   containerStart: verb('container.start', Target, Container),
   containerStop: verb(
     'container.stop',
-    Target.extend({ timeoutMs: z.number().int().nonnegative().optional(), signal: z.string().optional() }),
+    Target.extend({
+      timeoutMs: z.number().int().nonnegative().max(longestWaitMs).optional(),
+      signal: z.string().optional(),
+    }),
     Container,
   ),
   containerKill: verb('container.kill', Target.extend({ signal: z.string().default('SIGKILL') }), Container),
@@ -68,19 +73,19 @@ export const verbs = {
   ),
   containerExecWait: verb(
     'container.exec-wait',
-    Target.extend({ execId: z.string(), timeoutMs: z.number().int().positive() }),
+    Target.extend({ execId: z.string(), timeoutMs: z.number().int().positive().max(longestWaitMs) }),
     host.execWait.output,
   ),
   /** Reads a file of the host, as root. */
   imageImport: operatorVerb(
     'image.import',
-    host.imageImport.input.extend({ node: z.string().optional() }).strict(),
+    host.imageImport.input.extend({ node: NodeName.optional() }).strict(),
     Image,
   ),
-  imageList: verb('image.list', z.strictObject({ node: z.string().optional() }), host.imageList.output),
+  imageList: verb('image.list', z.strictObject({ node: NodeName.optional() }), host.imageList.output),
   imageRemove: operatorVerb(
     'image.rm',
-    host.imageRemove.input.extend({ node: z.string().optional() }).strict(),
+    host.imageRemove.input.extend({ node: NodeName.optional() }).strict(),
     host.imageRemove.output,
   ),
   sagaList: verb(
@@ -109,12 +114,12 @@ export const verbs = {
   /** Removes what a host keeps of a container that the log does not know: only ever on an operator's word. */
   nodeClean: operatorVerb(
     'node.clean',
-    Target.extend({ node: z.string().optional() }),
+    Target.extend({ node: NodeName.optional() }),
     z.object({ removed: z.array(z.string()) }),
   ),
   leaks: verb(
     'node.leaks',
-    z.strictObject({ node: z.string().optional() }),
+    z.strictObject({ node: NodeName.optional() }),
     z.object({
       leaks: z.array(
         z.object({

@@ -5,7 +5,7 @@ import { type BusRole, busRoles, permissionsOf } from './nats-permissions.ts'
 export const serviceAccount = 'DOLLY'
 const userAccount = 'USERS'
 /** The longest that an answer may take. */
-const answerWithin = '1h'
+const answerWithin = '24h'
 
 const isPerson = (role: BusRole): boolean => role === 'client' || role === 'operator'
 

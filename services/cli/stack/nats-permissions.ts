@@ -29,7 +29,7 @@ export interface Permissions {
 const hostServices = ['storage', 'cgroup', 'network', 'namespace'] as const satisfies HostService[]
 /** Kinds of events that say what happened to containers and nodes; `service` is each service's own. */
 const kinds = ['container', 'node'] as const
-const asked = { allow_responses: { max: 1, expires: '1h' } } as const
+const asked = { allow_responses: { max: 1, expires: '24h' } } as const
 const api = '$JS.API'
 /** The one way to read events: by sequence and subject, answered to the reader alone. */
 const readEvents = `${api}.DIRECT.GET.EVENTS`

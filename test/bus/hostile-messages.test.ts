@@ -1,0 +1,128 @@
+import { readFile } from 'node:fs/promises'
+import test from 'ava'
+import fc from 'fast-check'
+import { outcomeTypes } from '../../shared/contracts/event.ts'
+import { type Msg, headers } from '../../shared/bus/nats.ts'
+import { containerClient } from '../helpers/container-client.ts'
+import { pidOf } from '../helpers/fault-processes.ts'
+import { type Hostile, hostileMessage } from '../helpers/hostile-messages.ts'
+import { type Probe, probe } from '../helpers/probe.ts'
+import { eventually, startStack } from '../helpers/stack.ts'
+
+const messages = Number(process.env['DOLLY_FUZZ_MESSAGES'] ?? 10_000)
+const seed = Number(process.env['DOLLY_FUZZ_SEED'] ?? Date.now() % 2 ** 31)
+const atOnce = 32
+const services = ['storage', 'cgroup', 'network', 'namespace', 'orchestrator'] as const
+
+/** From the half of it to the end: a heap that is still finding its size, and nothing that is kept of messages. */
+const mostGrowth = 1.35
+
+const isOutcome = (type: unknown): boolean => (outcomeTypes as readonly unknown[]).includes(type)
+
+/** How often each command has been ended, by the id that its outcome carries. */
+const countOutcomes = ({ connection }: Probe) => {
+  const counts = new Map<string, number>()
+  const types: Record<string, number> = {}
+  connection.subscribe('event.container.*', {
+    callback: (_, message) => {
+      const { type, commandid } = message.json<{ type: string; commandid?: string }>()
+      if (!commandid || !isOutcome(type)) return
+      counts.set(commandid, (counts.get(commandid) ?? 0) + 1)
+      types[type] = (types[type] ?? 0) + 1
+    },
+  })
+  return { counts, types }
+}
+
+interface Answer {
+  status: number
+  body: unknown
+}
+
+const answerOf = (reply: Msg): Answer => ({
+  status: Number(reply.headers?.get('Nats-Service-Error-Code') || 200),
+  body: reply.json(),
+})
+
+const publish = async (
+  { connection }: Probe,
+  { subject, body, headers: named }: Hostile,
+): Promise<Answer> => {
+  const meta = headers()
+  for (const [name, value] of Object.entries(named)) meta.set(name, value)
+  return answerOf(await connection.request(subject, body, { timeout: 20_000, headers: meta }))
+}
+
+const describe = ({ subject, body, headers: named }: Hostile): string =>
+  `${subject} ${JSON.stringify(named)} ${new TextDecoder().decode(body.subarray(0, 300))}`
+
+interface Tally {
+  /** Ids of accepted commands, as their outcome will carry them. */
+  accepted: Set<string>
+  statuses: Map<string, number>
+  wrong: string[]
+}
+
+/** A receipt, the bus's refusal to take it, or an answer that says what is wrong. */
+const judge = (message: Hostile, { status, body }: Answer, tally: Tally): void => {
+  const { stream, seq, duplicate, error, code, message: said } = (body ?? {}) as Record<string, unknown>
+  const kind = error ? 'not stored' : stream ? 'accepted' : String(code ?? status)
+  tally.statuses.set(kind, (tally.statuses.get(kind) ?? 0) + 1)
+  if (kind === 'accepted' && !duplicate)
+    tally.accepted.add(message.headers['Nats-Msg-Id']?.trim() || `COMMANDS:${String(seq)}`)
+  const isClear = status === 200 || (status >= 400 && status < 500 && typeof said === 'string' && said !== '')
+  if (!isClear) tally.wrong.push(`${status} ${JSON.stringify(body)?.slice(0, 300)} to ${describe(message)}`)
+}
+
+test(`${messages} hostile messages: each is answered or ended once, nothing restarts, memory stays flat`, async (t) => {
+  t.timeout(300_000)
+  t.log(`seed ${seed}`)
+  await using stack = await startStack()
+  const { config } = stack
+  await using client = await containerClient(config)
+  await client.create({ id: 'target', name: 'target', command: ['sleep', '1000'], restart: 'always' })
+  await using one = await probe(config, 'client')
+  const { counts: outcomes, types } = countOutcomes(one)
+  const pids = () => Promise.all(services.map((service) => pidOf(config, service)))
+  const memory = async () => {
+    const sizes = (await pids()).map(async (pid) => {
+      const status = await readFile(`/proc/${pid}/status`, 'utf8')
+      return Number(/VmRSS:\s+(\d+)/.exec(status)?.[1])
+    })
+    return Promise.all(sizes)
+  }
+  const before = await pids()
+  const tally: Tally = { accepted: new Set(), statuses: new Map(), wrong: [] }
+  const sample = fc.sample(hostileMessage, { numRuns: messages, seed })
+  const began = performance.now()
+  const queue = sample.values()
+  let sent = 0
+  let halfway: number[] = []
+  const worker = async () => {
+    for (const message of queue) {
+      if (++sent === messages / 2) halfway = await memory()
+      const answer = await publish(one, message).catch((error: unknown) => {
+        tally.wrong.push(`${String(error)} to ${describe(message)}`)
+      })
+      if (answer) judge(message, answer, tally)
+    }
+  }
+  await Promise.all(Array.from({ length: atOnce }, worker))
+  const asked = performance.now()
+  const open = () => [...tally.accepted].filter((id) => !outcomes.has(id))
+  await eventually('every accepted command has its outcome', () => open().length === 0, 30_000).catch(
+    (error: unknown) => t.fail(`${String(error)}: ${open().slice(0, 5).join()}`),
+  )
+  t.log(`sent in ${Math.round(asked - began)} ms, ended after ${Math.round(performance.now() - began)} ms`)
+  t.log(JSON.stringify({ ...Object.fromEntries(tally.statuses), ...types }))
+  const used = await memory()
+  t.log(`memory ${halfway.join()} KiB halfway, ${used.join()} KiB at the end`)
+  t.deepEqual(tally.wrong.slice(0, 20), [], `${tally.wrong.length} of them`)
+  t.deepEqual(
+    [...outcomes].filter(([, count]) => count !== 1),
+    [],
+  )
+  t.deepEqual(await pids(), before)
+  for (const [index, name] of services.entries())
+    t.true((used[index] ?? 0) < (halfway[index] ?? 0) * mostGrowth, `memory of ${name}`)
+})
