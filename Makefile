@@ -2,7 +2,7 @@
 with_tools := PATH="$(CURDIR)/node_modules/.bin:$$PATH"
 native := services/namespace/native
 
-.PHONY: help setup demo test test-vm bench bench-quick chaos check up down
+.PHONY: help setup demo test test-vm bench bench-quick chaos fuzz check up down
 
 help: ## say what there is
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1	\2/p' Makefile | expand -t 14
@@ -28,6 +28,14 @@ bench-quick: setup ## the same with fewer rounds, under a minute (root)
 
 chaos: setup ## kill whatever there is at random for MINUTES=5, and count what is lost (root)
 	@$(with_tools) node test/chaos/main.ts
+
+fuzz: setup ## 200,000 hostile messages, then 100 million plans of the C program, or libFuzzer for 30 minutes (root)
+	@$(with_tools) DOLLY_FUZZ_MESSAGES=200000 DOLLY_FUZZ_MINUTES=60 ava --timeout 70m test/bus/hostile-messages.test.ts
+	@if command -v clang >/dev/null; then \
+		$(MAKE) --silent -C $(native) dolly-init-libfuzzer && $(native)/dolly-init-libfuzzer -max_total_time=1800; \
+	else \
+		$(MAKE) --silent -C $(native) fuzz && $(native)/dolly-init-fuzz 100000000 "$$(date +%s)"; \
+	fi
 
 check: setup ## format, lint, types, compiler warnings
 	@$(with_tools) oxfmt --check .

@@ -13,6 +13,7 @@ wanted=(
   gcc libc6-dev   # build the C program, statically
   libseccomp-dev  # compile system call filters
   ca-certificates # npm's registry speaks TLS
+  openssl         # tests: certificates for the bus
   stress-ng       # tests: loads that the limits must hold
   mmdebstrap      # tests: a Debian image
 )

@@ -68,7 +68,10 @@ export const makeExec = async (host: NamespaceHost, record: Recorder, input: Exe
     })
   } catch (error) {
     await discard(paths)
-    throw error
+    const now = stateOf(host, id)
+    if (now.status === 'running' && now.pid === state.pid) throw error
+    // Its namespaces went with its init, at whichever call that was.
+    throw new Failure('conflict', `cannot exec in container ${id}: it ended meanwhile`, { cause: error })
   }
   return { execId, attachSocket: paths.attach, bundle: paths.directory }
 }

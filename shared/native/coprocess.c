@@ -36,16 +36,25 @@ static int reply(const char *number, int error, char *said)
 	return write(STDOUT_FILENO, line, (size_t)size) == size ? 0 : 1;
 }
 
+size_t split_words(char *request, size_t size, char **words)
+{
+	size_t count = 0;
+	for (char *word = request; word < request + size; word += strlen(word) + 1) {
+		if (count == MAX_WORDS)
+			return MAX_WORDS + 1;
+		words[count++] = word;
+	}
+	words[count] = NULL;
+	return count;
+}
+
 static int answer(task_fn perform, char *request, size_t size)
 {
 	static char *words[MAX_WORDS + 1];
 	static char said[SAID_BYTES];
-	size_t count = 0;
-	for (char *word = request; word < request + size; word += strlen(word) + 1) {
-		if (count == MAX_WORDS)
-			return reply(request, E2BIG, said);
-		words[count++] = word;
-	}
+	const size_t count = split_words(request, size, words);
+	if (count > MAX_WORDS)
+		return reply(request, E2BIG, said);
 	const int error = perform(words + 1, count - 1, said, sizeof said);
 	return reply(request, error, said);
 }

@@ -11,6 +11,7 @@ import { eventually, startStack } from '../helpers/stack.ts'
 
 const messages = Number(process.env['DOLLY_FUZZ_MESSAGES'] ?? 10_000)
 const seed = Number(process.env['DOLLY_FUZZ_SEED'] ?? Date.now() % 2 ** 31)
+const minutes = Number(process.env['DOLLY_FUZZ_MINUTES'] ?? 5)
 const atOnce = 32
 const services = ['storage', 'cgroup', 'network', 'namespace', 'orchestrator'] as const
 
@@ -75,7 +76,7 @@ const judge = (message: Hostile, { status, body }: Answer, tally: Tally): void =
 }
 
 test(`${messages} hostile messages: each is answered or ended once, nothing restarts, memory stays flat`, async (t) => {
-  t.timeout(300_000)
+  t.timeout(minutes * 60_000)
   t.log(`seed ${seed}`)
   await using stack = await startStack()
   const { config } = stack

@@ -70,6 +70,8 @@ struct plan {
 extern struct plan plan;
 
 const struct operation *operation_named(const char *name);
+/* Splits the bytes in place; the plan points into them. */
+int plan_parse(char *bytes, size_t size, char *problem, size_t problem_size);
 int plan_read(const char *path, int directory, char *problem, size_t size);
 
 int create_container(const char *bundle, const char *pid_file, const char *console_socket);

@@ -30,11 +30,12 @@ static char *next_string(char *bytes, size_t size, size_t *offset)
 	return string;
 }
 
-static int parse(char *bytes, size_t size, char *problem, size_t problem_size)
+int plan_parse(char *bytes, size_t size, char *problem, size_t problem_size)
 {
 	size_t offset = 0, used = 0;
 	bool cloned = false;
 
+	plan.count = 0;
 	if (size == 0 || bytes[size - 1] != '\0')
 		return malformed(problem, problem_size, "no terminating NUL", size);
 	while (offset < size) {
@@ -93,7 +94,7 @@ int plan_read(const char *path, int directory, char *problem, size_t size)
 			error = errno;
 			(void)snprintf(problem, size, "cannot map %s: %s", path, strerror(error));
 		} else {
-			error = parse(bytes, (size_t)status.st_size, problem, size);
+			error = plan_parse(bytes, (size_t)status.st_size, problem, size);
 		}
 	}
 	if (fd >= 0)
