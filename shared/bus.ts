@@ -22,7 +22,7 @@ export const connectBus = async (
   const connection = await openConnection(config, role, patient)
   const { closing, ...events } = eventLog(connection, `/dolly/${config.node}/${role}/${process.pid}`, log)
   const reconnected = new Set<() => void>()
-  void watchStatus(connection, log, reconnected)
+  const isAway = watchStatus(connection, log, reconnected)
   return {
     ...requests(connection, log),
     ...workQueue(connection),
@@ -50,7 +50,8 @@ export const connectBus = async (
     /** Drains: requests in hand are answered, then the connection is closed. */
     close: async (): Promise<void> => {
       closing.abort(new Failure('interrupted', 'the bus connection is closing'))
-      await connection.drain().catch(() => connection.close()) // a lost server cannot be drained
+      // A lost server cannot be drained, and may never come back.
+      await (isAway() ? connection.close() : connection.drain().catch(() => connection.close()))
     },
   }
 }

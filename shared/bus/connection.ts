@@ -16,18 +16,25 @@ const isTooOld = (version: string): boolean => {
   return major < minimumServer[0] || (major === minimumServer[0] && minor < minimumServer[1])
 }
 
-/** Logs when the server goes away and comes back, and tells those who asked that it is back. */
-export const watchStatus = async (
+/** Logs when the server goes away and comes back, and tells those who asked that it is back; answers whether it is away. */
+export const watchStatus = (
   connection: NatsConnection,
   log: Log,
   onReconnect: ReadonlySet<() => void>,
-): Promise<void> => {
-  for await (const { type, data } of connection.status()) {
-    if (type === Events.Disconnect || type === Events.Reconnect) log.warn({ server: data }, `bus ${type}ed`)
-    if (type !== Events.Reconnect) continue
-    loseReplies(connection)
-    for (const tell of onReconnect) tell()
+): (() => boolean) => {
+  let away = false
+  const watch = async (): Promise<void> => {
+    for await (const { type, data } of connection.status()) {
+      if (type !== Events.Disconnect && type !== Events.Reconnect) continue
+      away = type === Events.Disconnect
+      log.warn({ server: data }, `bus ${type}ed`)
+      if (away) continue
+      loseReplies(connection)
+      for (const tell of onReconnect) tell()
+    }
   }
+  void watch()
+  return () => away
 }
 
 /** Asked at every reconnection: passwords are rotated under connections that stay. */
