@@ -5,8 +5,10 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import test from 'ava'
 import { ulid } from 'ulid'
+import { connectBus } from '../../shared/bus.ts'
 import type { Config } from '../../shared/config.ts'
 import { processState } from '../../shared/contracts/operations.ts'
+import { createLog } from '../../shared/log.ts'
 import { run } from '../../shared/recorder.ts'
 import { retrying } from '../../shared/retry.ts'
 import { subjects } from '../../shared/subjects.ts'
@@ -41,15 +43,13 @@ const onHost = async ({ names }: Config): Promise<string[]> => {
   ]
 }
 
-const stateOf = async ({ inside: bus, config }: Stack, id: string) => {
+const stateOf = async ({ inside: bus, config }: Pick<Stack, 'inside' | 'config'>, id: string) => {
   // Patiently: after the stack has come up again, the connection and the service may not be back yet.
   const asking = () =>
     bus.request(subjects.host(config.node, 'namespace', 'state'), { id }, { timeoutMs: 2000 })
   const reply = await retrying(asking, { signal: AbortSignal.timeout(20_000) })
   return processState.output.parse(ReplyBody.parse(reply).output)
 }
-
-const runs = async (stack: Stack, id: string) => (await stateOf(stack, id)).status === 'running'
 
 test.serial('a stack comes up once, and going down gives the host back', async (t) => {
   await using stack = await startStack()
@@ -109,8 +109,12 @@ test.serial('containers outlive the stack, and the next one finds them', async (
   t.true((await onHost(config)).includes('mount'))
 
   await up(config, { detach: true })
-  await eventually('the container is found', () => runs(stack, id), 20_000)
-  t.is((await stateOf(stack, id)).pid, pid)
+  // The next stack's bus may have another port.
+  const inside = await connectBus(config, { role: 'orchestrator', log: createLog({}, 'silent') })
+  t.teardown(() => inside.close())
+  const isFound = async () => (await stateOf({ inside, config }, id)).status === 'running'
+  await eventually('the container is found', isFound, 30_000)
+  t.is((await stateOf({ inside, config }, id)).pid, pid)
 })
 
 test.serial('a bound supervisor ends with the program that started it', async (t) => {
