@@ -162,11 +162,16 @@ for (const role of ['storage', 'cgroup', 'network', 'namespace'] as const)
     )
   })
 
-test('an orchestrator drives hosts and writes the log, and gives no commands', async (t) => {
+test('an orchestrator drives hosts, writes the log, and gives no command but to delete what has ended', async (t) => {
   const one = await probeFor(t, 'orchestrator')
-  for (const subject of ['host.elsewhere.storage.do', 'append.container.a', '$KV.names.a'])
+  for (const subject of [
+    'host.elsewhere.storage.do',
+    'append.container.a',
+    '$KV.names.a',
+    'container.delete',
+  ])
     t.true(await one.mayPublish(subject), subject)
-  const commands = ['container.create', 'container.delete', 'saga.abort', 'event.container.a']
+  const commands = ['container.create', 'container.get', 'saga.abort', 'event.container.a']
   const unread = ['container.create', 'container.delete', `host.${node}.storage.do`, 'event.node.a']
   await expectRefused(t, one, [...commands, `append.service.${node}-storage`], unread)
 })

@@ -83,6 +83,8 @@ const orchestrator = (node: string): Permissions => ({
     ...hostServices.map((name) => subjects.host('*', name, '*')),
     ...kinds.map((kind) => subjects.append(kind, '*')),
     subjects.append('service', `${node}-orchestrator`),
+    // Of a container that is to go once it has ended.
+    subjects.delete,
     `${api}.INFO`,
     `${api}.STREAM.INFO.EVENTS`,
     `${api}.STREAM.MSG.GET.COMMANDS`,
