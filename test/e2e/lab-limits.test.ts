@@ -17,8 +17,7 @@ test.before(async (t) => {
   client = await containerClient(stack.config)
   debian = 'tar' in tar
   if ('unavailable' in tar) t.log(`busybox makes the loads, there is no Debian image: ${tar.unavailable}`)
-  else
-    await ask(client.bus, verbs.imageImport, { reference: 'debian', path: tar.tar }, { timeoutMs: 120_000 })
+  else await ask(stack.bus, verbs.imageImport, { reference: 'debian', path: tar.tar }, { timeoutMs: 120_000 })
 })
 test.after.always(async () => {
   await client?.[Symbol.asyncDispose]()
