@@ -15,7 +15,7 @@ const listed = (values: readonly string[]): string => [values.length, ...values.
 
 const linesOf = (report: ChaosReport): string[] => [
   `seed           ${report.seed}`,
-  `commands       ${report.commands}`,
+  `commands       ${report.commands}; ${report.unacknowledged} more without a receipt`,
   `execs          ${report.execs.done} done, ${report.execs.refused} refused`,
   `kills          ${Object.values(report.kills).reduce((sum, count) => sum + count, 0)}: ${counted(report.kills)}`,
   `takeovers      ${report.takeovers}`,

@@ -33,6 +33,8 @@ export interface ChaosReport {
   leaks: string[]
   /** Containers that live although their delete was accepted and has had its outcome. */
   disobeyed: string[]
+  /** Commands that the bus gave no receipt for in a minute: nobody was promised anything. */
+  unacknowledged: number
   /** Containers of which the log says that they run, and the kernel that they do not. */
   absent: string[]
 }
@@ -56,6 +58,17 @@ const settled = async (bus: Bus, ledger: LedgerOfUsers): Promise<LogVerdict> => 
   })
   if (!verdict) throw new Error('nothing was read of the log')
   return verdict
+}
+
+/** What the log says of a container, for whoever looks for the reason. */
+const storyOf = async (bus: Bus, id: string): Promise<string> => {
+  const events = await bus.journal('container', id)
+  return [
+    id,
+    ...events.map(
+      ({ sequence, event }) => `${sequence} ${event?.time} ${event?.type} ${event?.commandid ?? ''}`,
+    ),
+  ].join('\n      ')
 }
 
 const leaksOf = async (bus: Bus): Promise<string[]> =>
@@ -113,7 +126,10 @@ export const runChaos = async (options: ChaosOptions): Promise<ChaosReport> => {
     duplicates: [...verdict.duplicates, ...left.twice],
     stuck: verdict.stuck,
     leaks: [...left.unexplained, ...after.unexplained, ...verdict.living, ...(await leaksOf(bus))],
-    disobeyed: first.living.filter((id) => ledger.unwanted.has(id)),
+    disobeyed: await Promise.all(
+      first.living.filter((id) => ledger.unwanted.has(id)).map((id) => storyOf(bus, id)),
+    ),
+    unacknowledged: ledger.unacknowledged.length,
     absent: left.absent,
   }
 }

@@ -34,19 +34,21 @@ export const createLedgerOfUsers = () => ({
 
 export type LedgerOfUsers = ReturnType<typeof createLedgerOfUsers>
 
-/** Publishes until the bus has acknowledged it; repetitions under one message id are one command. */
+/** Publishes until the bus has acknowledged it, or gives up and answers false; repetitions under one message id are one command. */
 export const publishing =
   (bus: Awaited<ReturnType<typeof connectBus>>, ledger: LedgerOfUsers) =>
-  async (subject: string, body: { id: string; [key: string]: unknown }): Promise<void> => {
+  async (subject: string, body: { id: string; [key: string]: unknown }): Promise<boolean> => {
     const command = { commandId: ulid(), subject, id: body.id }
     try {
       await retrying(() => bus.publishCommand(subject, body, { messageId: command.commandId }), {
         signal: AbortSignal.timeout(acceptedWithinMs),
       })
       ledger.accepted.push(command)
+      return true
     } catch (error) {
       if (!(error instanceof Failure) && !(error instanceof Error && error.name === 'AbortError')) throw error
       ledger.unacknowledged.push(command)
+      return false
     }
   }
 
@@ -64,17 +66,19 @@ export const runUser = async ({ config, random, ledger, firstSeconds, signal }: 
   const bus = await connectBus(config, { role: 'client', log: createLog({}, 'silent'), patient: false })
   const publish = publishing(bus, ledger)
   let own: string[] = []
-  const twice = new Set<string>()
+  /** Containers of which no delete is the last word. */
+  const contested = new Set<string>()
   let seconds = firstSeconds
 
   const create = async (): Promise<void> => {
     const body = { id: ulid(), image: 'busybox', command: ['sleep', String(seconds)] }
     ledger.seconds.set(body.id, String(seconds++))
     own.push(body.id)
-    await publish(subjects.create, body)
+    // Without a receipt it may still come, after its delete.
+    if (!(await publish(subjects.create, body))) contested.add(body.id)
     // The same again, as a user does who has not heard of the first: the one container is the answer to both.
     if (random.chance(0.1)) {
-      twice.add(body.id)
+      contested.add(body.id)
       await publish(subjects.create, body)
     }
     if (random.chance(0.15)) await remove(body.id)
@@ -82,8 +86,8 @@ export const runUser = async ({ config, random, ledger, firstSeconds, signal }: 
   const remove = async (id: string | undefined): Promise<void> => {
     if (id === undefined) return
     own = own.filter((other) => other !== id)
-    await publish(subjects.delete, { id, force: true })
-    if (!twice.has(id)) ledger.unwanted.add(id)
+    const isAccepted = await publish(subjects.delete, { id, force: true })
+    if (isAccepted && !contested.has(id)) ledger.unwanted.add(id)
     if (random.chance(0.1)) await publish(subjects.delete, { id, force: true })
   }
   const exec = async (container: string | undefined): Promise<void> => {
