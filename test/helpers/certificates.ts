@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto'
 import { chmod, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { run } from '../../shared/recorder.ts'
@@ -26,7 +27,9 @@ export const certificateAuthority = async (directory: string, name: string) => {
       ) as [string, string, string, string]
       await openssl(['req', ...newKey, '-subj', `/CN=${subject}`, '-keyout', key, '-out', request])
       await writeFile(extensions, 'subjectAltName=IP:127.0.0.1\n')
-      const signing = ['-CA', ca.cert, '-CAkey', ca.key, '-CAcreateserial', '-days', '1']
+      // A number of its own each: a file that counts them is not made for several at once.
+      const serial = `0x${randomBytes(8).toString('hex')}`
+      const signing = ['-CA', ca.cert, '-CAkey', ca.key, '-set_serial', serial, '-days', '1']
       await openssl(['x509', '-req', '-in', request, ...signing, '-extfile', extensions, '-out', cert])
       await chmod(key, 0o600)
       return { cert, key }
