@@ -1,4 +1,4 @@
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type MachineOptions, startMachine } from './machine.ts'
@@ -69,7 +69,10 @@ export const runInGuest = async ({
     await machine.ended
     signal?.throwIfAborted()
     const status = /^guest exit (\d+)$/m.exec(said.replaceAll('\r', ''))?.[1]
-    return status === undefined ? undefined : Number(status)
+    if (status !== undefined) return Number(status)
+    // Why it went off stands there, when it was not its power that was taken.
+    process.stderr.write(`${(await readFile(options.consoleLog, 'utf8')).slice(-2000)}\n`)
+    return undefined
   } finally {
     await rm(directory, { recursive: true, force: true })
   }

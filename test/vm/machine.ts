@@ -26,7 +26,9 @@ const drive = (id: string, file: string, options: string): string[] => [
   `virtio-blk-pci,drive=${id},serial=${id}`,
 ]
 
-const kernelOptions = 'root=/dev/vda rw console=ttyS0 quiet systemd.show_status=0 panic=-1 mitigations=off'
+/** No wait of systemd for a device may end before an emulated processor on a busy host has found it. */
+const patience = 'systemd.default_timeout_start_sec=1800'
+const kernelOptions = `root=/dev/vda rw console=ttyS0 quiet systemd.show_status=0 panic=-1 mitigations=off ${patience}`
 
 const argumentsFor = ({ image, project, disk, consoleLog }: MachineOptions): string[] =>
   [
