@@ -16,7 +16,7 @@ demo: setup ## the whole lab in a stack of its own, made, shown and undone (root
 test: setup ## every test that needs no virtual machine (root)
 	@$(with_tools) ava $(AVA_FLAGS)
 
-test-vm: setup ## the host's services on a cgroup v2 only Debian in qemu, and losses of power there (root)
+test-vm: setup ## tests of cgroups on a cgroup v2 only Debian in qemu; FILES= names others, LOSSES=1 takes its power (root)
 	@bash deploy/setup/packages.sh qemu-system-x86
 	@$(with_tools) node test/vm/main.ts $(FILES)
 
