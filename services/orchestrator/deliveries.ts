@@ -1,6 +1,6 @@
 import type { Command } from '../../shared/contracts/command.ts'
 import { ContainerId } from '../../shared/contracts/identity.ts'
-import { Failure } from '../../shared/failure.ts'
+import { Failure, reasonOf } from '../../shared/failure.ts'
 import type { Log } from '../../shared/log.ts'
 import { subjects } from '../../shared/subjects.ts'
 import { parseJson } from '../../shared/wire.ts'
@@ -10,6 +10,9 @@ import { Lost } from './saga/ledger.ts'
 
 /** A command that ended neither well nor badly this often is refused: something about it ends orchestrators. */
 const maxDeliveries = 1000
+
+/** Deliveries after which a command that meets a bug is refused, so that it does not end orchestrators for ever. */
+const mostBugs = 5
 
 interface DeliveryParts {
   runs: ContainerRuns
@@ -47,7 +50,14 @@ export const createDeliveries = ({ runs, acts, log, ackWaitMs, signal, idOfName 
       log.info({ container: id, code: error.failure.code, reason: error.message }, 'command rejected')
       return command.reject(error.failure.code)
     }
-    if (!(error instanceof Failure)) throw error
+    if (!(error instanceof Failure)) {
+      if (command.deliveries >= mostBugs) {
+        const reason = `cannot carry out the command: a bug has ended the orchestrator: ${reasonOf(error)}`
+        await runs.reject(id, commandId, new Failure('system', reason, { cause: error }))
+        command.reject('system')
+      }
+      throw error
+    }
     if (error.retryable && command.deliveries < maxDeliveries) {
       log.warn({ container: id, reason: error.message }, 'command put back')
       return command.release(1000)
