@@ -23,8 +23,20 @@ const settle = async ({ reach, node, tell, tellOnce }: HostParts, kind: string):
   else await tellOnce('node.degraded', kind, { node, object: kind, reason: 'it is not there' })
 }
 
+/** Two devices with one image: whoever writes through the second destroys the file system of the first. */
+const tellForeignLoops = async (
+  { node, tellOnce }: HostParts,
+  objects: readonly host.Leak[],
+): Promise<void> => {
+  const loops = objects.filter(({ kind }) => kind === 'loop').map(({ name }) => name)
+  if (loops.length < 2) return
+  const reason = `its image is attached to ${loops.join(' and ')}; detach the one that is not mounted (losetup --detach)`
+  await tellOnce('node.degraded', 'loop', { node, object: 'loop', reason })
+}
+
 /** Repairs or tells what is missing of the objects that all containers of the node share. */
 export const settleHost = async (parts: HostParts, objects: readonly host.Leak[]): Promise<void> => {
   const present = new Set(objects.map(({ kind }) => kind))
   for (const kind of ['mount', 'bridge', 'nft-table']) if (!present.has(kind)) await settle(parts, kind)
+  await tellForeignLoops(parts, objects)
 }

@@ -65,6 +65,15 @@ const leaveAll = async (id: string, address: string): Promise<void> => {
   }
 }
 
+test('an image that something else has attached too is told', async (t) => {
+  const device = (await run('losetup', '--find', '--show', '--read-only', stack.config.names.image)).trim()
+  t.teardown(() => run('losetup', '--detach', device))
+  const told = () =>
+    node.events.filter(({ type, data }) => type === 'node.degraded' && data['object'] === 'loop')
+  await eventually('it is told', () => told().length > 0)
+  t.true(String(told()[0]?.data['reason']).includes(device))
+})
+
 test('what a container that is gone has left is removed, and told', async (t) => {
   const { id } = await client.create({ command: ['true'] })
   await client.remove(id)
