@@ -4,12 +4,14 @@ import type { Operation } from '../../../shared/contracts/contract.ts'
 import { objects, release } from '../../../shared/contracts/operations.ts'
 import { reasonOf } from '../../../shared/failure.ts'
 import { createLog } from '../../../shared/log.ts'
+import { patienceMs } from '../../../shared/patience.ts'
 import { subjects } from '../../../shared/subjects.ts'
 import { ReplyBody } from '../../../shared/wire.ts'
 
 // What uses goes before what is used: processes, their network, their limits, their file systems.
 const releaseOrder = ['namespace', 'network', 'cgroup', 'storage'] as const
-const releaseWaitMs = 30_000
+/** To unmount writes all to the disk, which may be busy. */
+const releaseWaitMs = patienceMs(120_000)
 
 export interface ReleaseResult {
   /** Host-wide objects that were removed. */
