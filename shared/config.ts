@@ -13,8 +13,11 @@ const Credentials = z.object({ user: z.string(), password: z.string() })
 export const BusAccess = z.object({ url: z.string(), users: z.record(z.string(), Credentials) })
 export type BusAccess = z.infer<typeof BusAccess>
 
+/** Where a stack lives unless `DOLLY_ROOT` says otherwise. */
+export const defaultRoot = '/var/lib/dolly'
+
 const environmentOf = (env: NodeJS.ProcessEnv) => ({
-  root: resolve(env['DOLLY_ROOT'] || '/var/lib/dolly'),
+  root: resolve(env['DOLLY_ROOT'] || defaultRoot),
   node:
     env['DOLLY_NODE'] ||
     hostname()

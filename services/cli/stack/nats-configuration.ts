@@ -1,13 +1,21 @@
-import { randomBytes } from 'node:crypto'
+import { createHash, randomBytes } from 'node:crypto'
 import { mkdir, readFile, rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { type BusAccess, type Config, readAccess } from '../../../shared/config.ts'
+import { type BusAccess, type Config, defaultRoot, readAccess } from '../../../shared/config.ts'
 import { Failure, errnoOf } from '../../../shared/failure.ts'
 import { accountsOf } from './nats-accounts.ts'
 import { freePort, loopback } from './nats-port.ts'
 import { type BusRole, busRoles, userOf } from './nats-permissions.ts'
 
 const usualPort = 4222
+
+/**
+ * Of a stack beside the usual one: its own, below those that the kernel gives to connections. With one
+ * port for all, a server that is away for a moment would find another stack's in its place.
+ */
+const ownPort = (root: string): number =>
+  20_000 + (createHash('sha256').update(root).digest().readUInt16BE(0) % 12_000)
+
 // Said, not derived from free space: streams reserve their bounds, which a small disk would refuse.
 const storeLimits = { max_file_store: 8 * 2 ** 30, max_memory_store: 2 ** 28 }
 
@@ -73,7 +81,8 @@ export const writeNatsConfiguration = async (
   const { configuration, access: accessFile, store } = natsFiles(config)
   await mkdir(store, { recursive: true, mode: 0o700 })
   const before = readAccess(accessFile)
-  const port = await freePort(anyPort ? [] : [before ? Number(new URL(before.url).port) : usualPort])
+  const first = config.root === defaultRoot ? usualPort : ownPort(config.root)
+  const port = await freePort(anyPort ? [] : [before ? Number(new URL(before.url).port) : first])
   const access = { url: `nats://${loopback}:${port}`, users: usersOf(config, before) }
   await writeSecret(accessFile, asText(access))
   await writeSecret(configuration, asText(configurationOf(config, access)))
