@@ -89,7 +89,7 @@ const attach = (socket: string) => {
       .filter(([from]) => from === stream)
       .map(([, part]) => part)
       .join('')
-  return { client, text, ended: once(client, 'exit') }
+  return { client, text, ended: once(client, 'close') }
 }
 
 test('attach carries input, output and errors apart, and the end of input', async (t) => {
