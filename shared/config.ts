@@ -133,7 +133,7 @@ export const loadConfig = (env: NodeJS.ProcessEnv = process.env) => {
     node,
     tag,
     names: names({ root, tag }),
-    /** Bytes of the sparse file that holds the copy-on-write file system. */
+    /** Bytes of the file that holds the copy-on-write file system. */
     cowfsSizeBytes: size,
     /** Bytes that a container may add to its image unless its `storage_opt` says otherwise. */
     rootSizeBytes: rootSize,

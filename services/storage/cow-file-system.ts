@@ -13,6 +13,8 @@ import { attachLoop, detachLoop, loopDevicesOf } from './loop-device.ts'
 
 /** Set-uid files and device nodes of a container must mean nothing on the host. */
 const mountOptions = 'nosuid,nodev,noatime'
+/** What btrfs frees would be given back to the host's disk, and be missing when that is full. */
+const imageOptions = `${mountOptions},nodiscard`
 
 /** An empty directory, over which an import mounts its jail where no one else sees it. */
 export const jailPath = (names: Config['names']): string => join(names.cowfs, '.jail')
@@ -58,7 +60,7 @@ const mountImage = async (config: Config, record: Recorder): Promise<void> => {
   const { names } = config
   await ensureImageFile(config, record)
   const device = await attachLoop(record, await kernelPath(names.image))
-  await record.run('mount', ['--make-private', '-t', 'btrfs', '-o', mountOptions, device, names.cowfs])
+  await record.run('mount', ['--make-private', '-t', 'btrfs', '-o', imageOptions, device, names.cowfs])
 }
 
 const bindDirectory = async (directory: string, { names }: Config, record: Recorder): Promise<void> => {
@@ -145,8 +147,9 @@ export const unmountCowFileSystem = async (config: Config, record: Recorder): Pr
     await unmount(names.cowfs, record)
     released.push(names.cowfs)
   }
-  for (const device of await imageDevices(config)) {
-    await detachLoop(record, device)
+  const file = await kernelPath(names.image)
+  for (const device of await loopDevicesOf(file)) {
+    await detachLoop(record, file, device)
     released.push(device)
   }
   return released

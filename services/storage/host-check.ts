@@ -7,6 +7,7 @@ import { type Recorder, systemPath } from '../../shared/recorder.ts'
 const programs = {
   btrfs: 'btrfs-progs',
   'mkfs.btrfs': 'btrfs-progs',
+  fallocate: 'util-linux',
   losetup: 'mount',
   mount: 'mount',
   find: 'findutils',

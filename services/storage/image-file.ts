@@ -53,7 +53,19 @@ const checkRoom = async (root: string, wanted: number): Promise<void> => {
 }
 
 /**
- * The sparse file with the copy-on-write file system, made once. It gets its name after mkfs has
+ * Takes all of the file's space from the host at once: btrfs goes read-only when a write to the file below it fails,
+ * as it would in a sparse one on a full disk. Where the host's file system cannot, the file stays sparse.
+ */
+const reserve = async (path: string, bytes: number, record: Recorder): Promise<void> => {
+  try {
+    await record.run('fallocate', ['--length', String(bytes), path])
+  } catch (error) {
+    if (!(error instanceof Failure) || !/not supported/i.test(error.message)) throw error
+  }
+}
+
+/**
+ * The file with the copy-on-write file system, made once. It gets its name after mkfs has
  * ended, so a crash in between leaves a `.part` that the next start makes again.
  */
 export const ensureImageFile = async (
@@ -69,6 +81,7 @@ export const ensureImageFile = async (
     await using file = await open(part, 'wx', 0o600)
     await file.truncate(cowfsSizeBytes)
   })
-  await record.run('mkfs.btrfs', ['--quiet', part])
+  await reserve(part, cowfsSizeBytes, record)
+  await record.run('mkfs.btrfs', ['--quiet', '--nodiscard', part])
   await record.call(`mv ${part} ${names.image}`, () => rename(part, names.image))
 }

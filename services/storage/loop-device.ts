@@ -38,5 +38,11 @@ export const attachLoop = async (record: Recorder, file: string): Promise<string
   }
 }
 
-export const detachLoop = (record: Recorder, device: string): Promise<string> =>
-  record.run('losetup', ['--detach', device])
+/** Detaches the device from the file, unless the kernel already did: the last to close a device that was in use does it. */
+export const detachLoop = async (record: Recorder, file: string, device: string): Promise<void> => {
+  try {
+    await record.run('losetup', ['--detach', device])
+  } catch (error) {
+    if ((await loopDevicesOf(file)).includes(device)) throw error
+  }
+}

@@ -6,7 +6,7 @@ const mebibyte = 2 ** 20
 
 /** Below this a container could not even write its first file. */
 const leastInside = 16 * mebibyte
-/** The image is sparse: when the host runs full, writes inside it fail and btrfs goes read-only. */
+/** For logs, bundles and the event log, and so that an image file that could only be sparse can still grow. */
 const leastOnHost = 64 * mebibyte
 
 /** Bytes as people say them. */
