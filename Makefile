@@ -14,7 +14,7 @@ demo: setup ## the whole lab in a stack of its own, made, shown and undone (root
 	@$(with_tools) node services/cli/demo/main.ts
 
 test: setup ## every test that needs no virtual machine (root)
-	@$(with_tools) ava $(AVA_FLAGS)
+	@$(with_tools) node test/run.ts $(AVA_FLAGS)
 
 test-vm: setup ## tests of cgroups on a cgroup v2 only Debian in qemu; FILES= names others, LOSSES=1 takes its power (root)
 	@bash deploy/setup/packages.sh qemu-system-x86
