@@ -2,6 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type { Bus } from '../../shared/bus.ts'
 import { checkpointType } from '../../shared/contracts/checkpoint.ts'
 import { Container } from '../../shared/contracts/container.ts'
+import type { StoredEvent } from '../../shared/contracts/event.ts'
 import type { Log } from '../../shared/log.ts'
 import { idOfEvent } from '../../shared/subjects.ts'
 import { Failure } from '../../shared/failure.ts'
@@ -92,18 +93,19 @@ export const createProjection = async ({ bus, node, log, signal }: ProjectionPar
     }
   }
 
-  const consume = () =>
-    bus
-      .consumeEvents(
-        'projector',
-        async ({ subject, event }) => {
-          if (!event || !silent.has(event.type)) await projected(idOfEvent(subject))
-        },
-        signal,
-      )
-      .catch((error: unknown) => {
-        if (!signal.aborted) throw error // else the event stays unacknowledged, for another orchestrator
-      })
+  const consume = () => {
+    const handle = async (events: readonly StoredEvent[]): Promise<void> => {
+      const telling = events.filter(({ event }) => !event || !silent.has(event.type))
+      await Promise.all([...new Set(telling.map(({ subject }) => idOfEvent(subject)))].map(projected))
+    }
+    const { hurry, ended } = bus.consumeEvents('projector', handle, signal)
+    return {
+      hurry,
+      ended: ended.catch((error: unknown) => {
+        if (!signal.aborted) throw error // else the events stay unacknowledged, for another orchestrator
+      }),
+    }
+  }
 
   /** Projects every container of the log, and drops those that it does not know; answers how many there are now. */
   const rebuild = async (): Promise<number> => {
@@ -123,20 +125,24 @@ export const createProjection = async ({ bus, node, log, signal }: ProjectionPar
     const until = Date.now() + behindMs
     const shown = async () =>
       (await bus.hasConsumed('projector', lastSequence)) && seen >= (await bucket.revision())
-    while (!(await shown()) && Date.now() < until) await delay(5)
+    while (!(await shown()) && Date.now() < until) {
+      consuming.hurry()
+      await delay(5)
+    }
   }
 
   const { promise: ready, resolve } = Promise.withResolvers<void>()
   const watching = watch(resolve)
   await ready
   if ((await bucket.get(completeKey))?.operation !== 'PUT') await rebuild()
+  const consuming = consume()
   return {
     list: (): Container[] => [...known.values()].toSorted((a, b) => b.createdAt.localeCompare(a.createdAt)),
     get: (id: string) => known.get(id),
     idOfName: (name: string) => [...known.values()].find((container) => container.name === name)?.id,
     rebuild,
     current,
-    ended: Promise.all([watching, consume()]),
+    ended: Promise.all([watching, consuming.ended]),
   }
 }
 

@@ -2,20 +2,31 @@ import { type StoredEvent, storedEvent } from '../contracts/event.ts'
 import type { Log } from '../log.ts'
 import { idOfEvent, subjects } from '../subjects.ts'
 import { consume } from './consume.ts'
-import type { NatsConnection } from './nats.ts'
+import { gather } from './gather.ts'
+import type { JsMsg, NatsConnection } from './nats.ts'
+
+/** How long events wait for others, which cost little more when they are dealt with together. */
+const gatherMs = 20
 
 /** Facts as they come: consumed once by whoever takes them, or hinted at. */
 export const eventConsumers = (connection: NatsConnection, log: Log) => ({
-  /** Hands each event of a durable consumer to `handle`, one after another; acknowledged when it resolves. */
-  consumeEvents: async (
-    durable: string,
-    handle: (event: StoredEvent) => Promise<void>,
-    signal: AbortSignal,
-  ) => {
-    for await (const message of consume(connection, 'EVENTS', durable, signal)) {
-      await handle(storedEvent(message.seq, message.subject, message.data))
-      message.ack()
+  /**
+   * Hands the events of a durable consumer to `handle`, those of a moment together; acknowledged when it resolves.
+   * `hurry` hands over at once what has come.
+   */
+  consumeEvents: (durable: string, handle: (events: StoredEvent[]) => Promise<void>, signal: AbortSignal) => {
+    const batches = gather<JsMsg>(gatherMs)
+    const receive = async () => {
+      for await (const message of consume(connection, 'EVENTS', durable, signal)) batches.add(message)
     }
+    const hand = async () => {
+      for await (const batch of batches.take()) {
+        await handle(batch.map(({ seq, subject, data }) => storedEvent(seq, subject, data)))
+        // Together, so that they leave in one write.
+        for (const message of batch) message.ack()
+      }
+    }
+    return { hurry: batches.hurry, ended: Promise.all([receive().finally(batches.end), hand()]) }
   },
 
   /** Hands each event of a durable consumer to `handle` at once; what it answers is the delay until it is delivered again. */
@@ -24,12 +35,19 @@ export const eventConsumers = (connection: NatsConnection, log: Log) => ({
     handle: (event: StoredEvent, deliveries: number) => Promise<number | undefined>,
     signal: AbortSignal,
   ) => {
-    for await (const message of consume(connection, 'EVENTS', durable, signal)) {
-      const event = storedEvent(message.seq, message.subject, message.data)
-      void handle(event, message.info.redeliveryCount).then((delayMs) =>
-        delayMs === undefined ? message.ack() : message.nak(delayMs),
-      )
+    const done = gather<JsMsg>(gatherMs)
+    const acknowledge = async () => {
+      for await (const batch of done.take()) for (const message of batch) message.ack()
     }
+    const consider = async () => {
+      for await (const message of consume(connection, 'EVENTS', durable, signal)) {
+        const event = storedEvent(message.seq, message.subject, message.data)
+        void handle(event, message.info.redeliveryCount).then((delayMs) =>
+          delayMs === undefined ? done.add(message) : message.nak(delayMs),
+        )
+      }
+    }
+    await Promise.all([consider().finally(done.end), acknowledge()])
   },
 
   /** Whether a durable consumer has dealt with everything up to a sequence. */
