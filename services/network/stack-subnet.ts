@@ -1,7 +1,8 @@
-import { mkdir, readFile, rename, writeFile } from 'node:fs/promises'
+import { mkdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
 import type { Config } from '../../shared/config.ts'
+import { writeDurably } from '../../shared/durable-file.ts'
 import { Failure, errnoOf } from '../../shared/failure.ts'
 import { type HostRange, conflictOf } from './host-ranges.ts'
 import { type Subnet, candidateSubnets, parseSubnet, subnetOf, subnetText } from './subnet.ts'
@@ -30,10 +31,8 @@ const persisted = async (config: Config): Promise<Subnet | undefined> => {
 }
 
 const persist = async (config: Config, subnet: Subnet): Promise<void> => {
-  const file = stateFile(config)
   await mkdir(config.names.networkState, { recursive: true, mode: 0o700 })
-  await writeFile(`${file}.new`, `${JSON.stringify({ subnet: subnetText(subnet) })}\n`)
-  await rename(`${file}.new`, file)
+  await writeDurably(stateFile(config), `${JSON.stringify({ subnet: subnetText(subnet) })}\n`)
 }
 
 const inUse = (subnet: Subnet, conflict: string, advice: string): Failure =>

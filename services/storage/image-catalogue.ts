@@ -5,10 +5,10 @@ import { z } from 'zod'
 import { withTag } from '../../shared/contracts/identity.ts'
 import { ImageConfig } from '../../shared/contracts/oci.ts'
 import type { Image } from '../../shared/contracts/operations.ts'
+import { writeDurably } from '../../shared/durable-file.ts'
 import { Failure, errnoOf, reasonOf } from '../../shared/failure.ts'
 import type { Names } from '../../shared/names.ts'
 import { nearest } from '../../shared/nearest.ts'
-import { writeDurably } from './durable-file.ts'
 
 const Tag = z.object({ digest: z.string() })
 /** What is kept beside an image's subvolume, which itself is nothing but the image. */

@@ -1,5 +1,6 @@
 import { open, rename, rm, stat } from 'node:fs/promises'
 import type { Config } from '../../shared/config.ts'
+import { syncDirectory } from '../../shared/durable-file.ts'
 import { Failure, errnoOf } from '../../shared/failure.ts'
 import type { Recorder } from '../../shared/recorder.ts'
 import { freeBytes, humanSize } from './space.ts'
@@ -84,4 +85,6 @@ export const ensureImageFile = async (
   await reserve(part, cowfsSizeBytes, record)
   await record.run('mkfs.btrfs', ['--quiet', '--nodiscard', part])
   await record.call(`mv ${part} ${names.image}`, () => rename(part, names.image))
+  // Containers will be told of as made in it: its name must not go with the power.
+  await syncDirectory(root)
 }

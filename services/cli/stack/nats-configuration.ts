@@ -1,7 +1,8 @@
 import { createHash, randomBytes } from 'node:crypto'
-import { mkdir, readFile, rename, writeFile } from 'node:fs/promises'
+import { mkdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type BusAccess, type Config, defaultRoot, readAccess } from '../../../shared/config.ts'
+import { writeDurably } from '../../../shared/durable-file.ts'
 import { Failure, errnoOf } from '../../../shared/failure.ts'
 import { accountsOf } from './nats-accounts.ts'
 import { freePort, loopback } from './nats-port.ts'
@@ -28,12 +29,6 @@ export const natsFiles = ({ names }: Config) => ({
 
 /** How the embedded server of this stack is known on the wire, so that a foreign one on its port is noticed. */
 export const serverName = ({ node, tag }: Config): string => `dolly-${tag}-${node}`
-
-// Written beside and renamed: a crash leaves the old file or the new one, never half of one.
-const writeSecret = async (file: string, text: string): Promise<void> => {
-  await writeFile(`${file}.new`, text, { mode: 0o600 })
-  await rename(`${file}.new`, file)
-}
 
 /** Throws `Failure` (`host_unfit`) when a part of what TLS takes is missing. */
 const tlsOf = ({ natsTls: { ca, serverCert, serverKey, clientCa } }: Config): object => {
@@ -84,8 +79,8 @@ export const writeNatsConfiguration = async (
   const first = config.root === defaultRoot ? usualPort : ownPort(config.root)
   const port = await freePort(anyPort ? [] : [before ? Number(new URL(before.url).port) : first])
   const access = { url: `nats://${loopback}:${port}`, users: usersOf(config, before) }
-  await writeSecret(accessFile, asText(access))
-  await writeSecret(configuration, asText(configurationOf(config, access)))
+  await writeDurably(accessFile, asText(access))
+  await writeDurably(configuration, asText(configurationOf(config, access)))
   return access
 }
 
@@ -115,8 +110,8 @@ export const writeNewCredentials = async (config: Config): Promise<{ restore: ()
   if (!before) throw new Failure('not_found', `there is no ${accessFile}`)
   const access = { ...before, users: usersOf(config) }
   const write = async (users: BusAccess, server: string) => {
-    await writeSecret(accessFile, asText(users))
-    await writeSecret(configuration, server)
+    await writeDurably(accessFile, asText(users))
+    await writeDurably(configuration, server)
   }
   await write(access, asText({ ...JSON.parse(text), accounts: accountsOf(access, config.node) }))
   return { restore: () => write(before, text) }
