@@ -30,6 +30,7 @@ const writtenStatus = (file: string): { exitCode: number; finishedAt: string } |
 }
 
 const persisted = (text: string | undefined): Exit | undefined => {
+  // Empty is what a power loss leaves of a new file.
   if (!text) return undefined
   const parsed = Exit.safeParse(JSON.parse(text))
   return parsed.success ? parsed.data : undefined

@@ -1,4 +1,5 @@
 import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { isIPv4 } from 'node:net'
 import { join } from 'node:path'
 import type { Config } from '../../shared/config.ts'
 import type { Recorder } from '../../shared/recorder.ts'
@@ -63,12 +64,14 @@ export const createSpoofGuard = ({ names }: Config) => {
     /** Absent is success. */
     release: async (record: Recorder, id: string): Promise<void> => {
       if (!existsSync(markOf(id))) return
-      const elements = elementsOf(id, readFileSync(markOf(id), 'utf8'))
+      const address = readFileSync(markOf(id), 'utf8')
+      // A power loss may have emptied the mark; it has emptied the kernel's sets too.
+      const elements = isIPv4(address) ? elementsOf(id, address) : []
       // Added first: to delete what is not there is an error.
       const lines = elements.flatMap((element) =>
         ['add', 'delete'].map((verb) => `${verb} element ${table} ${element}`),
       )
-      await change(record, lines)
+      if (lines.length > 0) await change(record, lines)
       rmSync(markOf(id), { force: true })
     },
   }

@@ -73,6 +73,8 @@ const live = (container: Container, { event, sequence }: StoredEvent, exited: Se
   if (!said.success) throw unreadable(sequence, `no ${type}: ${said.error.issues[0]?.message}`)
   const { pid, startedAt, restart, ...rest } = said.data
   if (type === 'container.exited') {
+    // Told again after a power loss, which took the status: what was known of it stands.
+    if (exited.has(`${pid}:${startedAt}`)) return
     // Init ended before anyone asked for its command: no policy may be the first to run it.
     if (container.status === 'created') container.stoppedByUser = true
     exited.add(`${pid}:${startedAt}`)

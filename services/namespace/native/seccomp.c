@@ -105,5 +105,6 @@ int main(int argc, char **argv)
 		return refuse(line, error);
 	error = seccomp_export_bpf(context, fd);
 	seccomp_release(context);
-	return error || close(fd) ? refuse("write the filter", error ? error : errno) : 0;
+	/* It is kept for every later container: half of it after a power loss would refuse them all. */
+	return error || fsync(fd) || close(fd) ? refuse("write the filter", error ? error : errno) : 0;
 }
