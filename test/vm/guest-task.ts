@@ -70,8 +70,9 @@ export const runInGuest = async ({
     signal?.throwIfAborted()
     const status = /^guest exit (\d+)$/m.exec(said.replaceAll('\r', ''))?.[1]
     if (status !== undefined) return Number(status)
-    // Why it went off stands there, when it was not its power that was taken.
-    process.stderr.write(`${(await readFile(options.consoleLog, 'utf8')).slice(-2000)}\n`)
+    // Why it went off by itself stands there.
+    if (!machine.isCut())
+      process.stderr.write(`${(await readFile(options.consoleLog, 'utf8')).slice(-2000)}\n`)
     return undefined
   } finally {
     await rm(directory, { recursive: true, force: true })

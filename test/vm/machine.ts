@@ -48,16 +48,22 @@ export const startMachine = (options: MachineOptions) => {
     stdio: ['pipe', 'pipe', 'inherit'],
   })
   child.stdout?.setEncoding('utf8').on('data', options.onOutput)
-  const powerOff = () => void child.kill('SIGKILL')
-  const limit = setTimeout(powerOff, options.limitMs)
+  let isCut = false
+  const kill = () => void child.kill('SIGKILL')
+  const limit = setTimeout(kill, options.limitMs)
   const ended = once(child, 'close').finally(() => clearTimeout(limit))
   return {
     /** Takes its power away, in the middle of whatever it does. */
-    powerOff,
+    powerOff: () => {
+      isCut = true
+      kill()
+    },
+    /** Whether its power was taken away. */
+    isCut: () => isCut,
     /** Resolves when it is off. */
     ended,
     [Symbol.asyncDispose]: async () => {
-      powerOff()
+      kill()
       await ended
     },
   }
