@@ -3,11 +3,13 @@ import { once } from 'node:events'
 import { existsSync, mkdirSync, readFileSync, readdirSync, rmdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import test from 'ava'
+import test, { type ExecutionContext } from 'ava'
+import { readHierarchies } from '../../services/cgroup/hierarchies.ts'
 import { waitFor } from '../../services/namespace/bounded-wait.ts'
 import { monitorOf } from '../../services/namespace/monitor.ts'
 import { objects, release } from '../../shared/contracts/operations.ts'
-import { namespaceHost } from './namespace-host.ts'
+import { eventually } from '../helpers/stack.ts'
+import { type NamespaceTestHost, namespaceHost } from './namespace-host.ts'
 
 const shell = (script: string) => ({ args: ['sh', '-c', script] })
 
@@ -147,38 +149,56 @@ test('objects lists bundles and monitors; release refuses while there are any', 
   await t.throwsAsync(host.request(release.namespace, {}), { code: 'busy', message: /in use by x/ })
 })
 
-const memoryRoot = ['/sys/fs/cgroup/memory', '/sys/fs/cgroup'].find((path) =>
-  existsSync(join(path, 'memory.limit_in_bytes')),
-)
+/** A cgroup beside those of containers, in the tree of this host that has such a file; undefined when none has. */
+const cgroupWith = (t: ExecutionContext, { config }: NamespaceTestHost, file: string) => {
+  const groups = readHierarchies().map(({ directory }) => join(directory, `${config.names.cgroupParent}-own`))
+  for (const group of groups) {
+    mkdirSync(group)
+    if (existsSync(join(group, file))) {
+      t.teardown(() => rmdirSync(group))
+      return group
+    }
+    rmdirSync(group)
+  }
+  return undefined
+}
 
-const freezerTest = existsSync('/sys/fs/cgroup/freezer') ? test : test.skip
-freezerTest('a container that v1 has frozen is paused, and dies all the same', async (t) => {
-  await using host = await namespaceHost()
-  const group = join('/sys/fs/cgroup/freezer', `${host.config.names.cgroupParent}-frozen`)
-  mkdirSync(group)
-  t.teardown(() => rmdirSync(group))
-  await host.make('x', { cgroupDirectories: [group] })
-  writeFileSync(join(group, 'freezer.state'), 'FROZEN')
-  t.is((await host.state('x'))['status'], 'paused')
-  t.like(await host.send('kill', { id: 'x', signal: 'KILL' }), { status: 'stopped', exitCode: 137 })
-  await waitFor(() => readFileSync(join(group, 'cgroup.procs'), 'utf8') === '' || undefined, 5000)
-})
+const emptied = (group: string) =>
+  waitFor(() => readFileSync(join(group, 'cgroup.procs'), 'utf8') === '' || undefined, 5000)
 
-const memoryTest = memoryRoot ? test : test.skip
-memoryTest('a container that the kernel killed for memory says so, and sees its own limit', async (t) => {
+for (const [version, file, frozen] of [
+  ['v1', 'freezer.state', 'FROZEN'],
+  ['v2', 'cgroup.freeze', '1'],
+] as const) {
+  test(`a container that ${version} has frozen is paused, and dies all the same`, async (t) => {
+    await using host = await namespaceHost()
+    const group = cgroupWith(t, host, file)
+    if (group === undefined) return t.pass(`this host has no ${file}`)
+    await host.make('x', { cgroupDirectories: [group] })
+    writeFileSync(join(group, file), frozen)
+    // v2 freezes at the next chance of each task.
+    await eventually('it is paused', async () => (await host.state('x'))['status'] === 'paused')
+    t.like(await host.send('kill', { id: 'x', signal: 'KILL' }), { status: 'stopped', exitCode: 137 })
+    await emptied(group)
+    return undefined
+  })
+}
+
+test('a container that the kernel killed for memory says so, and sees its own limit', async (t) => {
   await using host = await namespaceHost()
-  const group = join(memoryRoot ?? '', `${host.config.names.cgroupParent}-oom`)
-  mkdirSync(group)
-  t.teardown(() => rmdirSync(group))
-  writeFileSync(join(group, 'memory.limit_in_bytes'), String(8 << 20))
+  const [seen, file] = existsSync('/sys/fs/cgroup/memory')
+    ? ['/sys/fs/cgroup/memory/memory.limit_in_bytes', 'memory.limit_in_bytes']
+    : ['/sys/fs/cgroup/memory.max', 'memory.max']
+  const group = cgroupWith(t, host, file) ?? ''
+  writeFileSync(join(group, file), String(8 << 20))
   await host.make('x', {
-    ...shell('cat /sys/fs/cgroup/memory/memory.limit_in_bytes; dd if=/dev/zero of=/dev/null bs=64M count=1'),
+    ...shell(`cat ${seen}; dd if=/dev/zero of=/dev/null bs=64M count=1`),
     cgroupDirectories: [group],
   })
   t.is(await host.exitCode('x'), 137)
   t.is((await host.state('x'))['oomKilled'], true)
   t.is(host.output('x').split('\n')[0], String(8 << 20))
-  await waitFor(() => readFileSync(join(group, 'cgroup.procs'), 'utf8') === '' || undefined, 5000)
+  await emptied(group)
 })
 
 test('what a monitor was killed in writing belongs to its container and goes with it', async (t) => {
