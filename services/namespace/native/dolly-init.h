@@ -93,6 +93,8 @@ int open_in_root(const char *path, uint64_t flags, uint64_t resolve);
 int open_target(const char *path, enum target_kind kind, bool plain);
 int attributes_of(const char *text, uint64_t *set, uint64_t *clear);
 int bind_tree(int tree, int target, uint64_t set, uint64_t clear);
+int open_mount_target(struct context *context, const char *path, enum target_kind kind, const char *mode, int *fd);
+int make_mount(struct context *context, const char *type, const char *source, uint64_t attributes, char *options, int *mount);
 
 int enact_open(struct context *, char **, size_t);
 int enact_fifo(struct context *, char **, size_t);
@@ -118,6 +120,7 @@ int enact_symlink(struct context *, char **, size_t);
 
 int enact_propagation(struct context *, char **, size_t);
 int enact_tree(struct context *, char **, size_t);
+int enact_tree_beneath(struct context *, char **, size_t);
 int enact_idmap(struct context *, char **, size_t);
 int enact_file_system(struct context *, char **, size_t);
 int enact_node(struct context *, char **, size_t);

@@ -5,11 +5,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/mount.h>
-#include <stdio.h>
+#include <linux/openat2.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/sysmacros.h>
 #include <unistd.h>
 
 /* glibc's <sys/mount.h> and <linux/mount.h> cannot both be included. */
@@ -77,20 +76,47 @@ int enact_propagation(struct context *context, char **args, size_t count)
 	return EINVAL;
 }
 
-int enact_tree(struct context *context, char **args, size_t count)
+static int copy_tree(int directory, const char *path, unsigned int flags, int *slot)
 {
-	uint64_t slot = 0;
-	(void)count;
-	if (number(args[0], MAX_SLOTS - 1, &slot))
-		return EINVAL;
-	const unsigned int depth = strcmp(args[2], "recursive") == 0 ? AT_RECURSIVE : 0;
-	const long fd = syscall(SYS_open_tree, AT_FDCWD, args[1], OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | depth);
-	context->slots[slot] = (int)fd;
+	const long fd = syscall(SYS_open_tree, directory, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | flags);
+	*slot = (int)fd;
 	if (fd < 0)
 		return errno;
 	/* Under systemd mounts are shared: a copy that stays its origin's peer passes the container's mounts on to the host. */
 	struct mount_attr attributes = { .propagation = MS_PRIVATE };
 	return syscall(SYS_mount_setattr, (int)fd, "", AT_EMPTY_PATH | AT_RECURSIVE, &attributes, sizeof attributes) ? errno : 0;
+}
+
+int enact_tree(struct context *context, char **args, size_t count)
+{
+	size_t slot = 0;
+	(void)count;
+	if (slot_index(args[0], &slot))
+		return EINVAL;
+	return copy_tree(AT_FDCWD, args[1], strcmp(args[2], "recursive") == 0 ? AT_RECURSIVE : 0, &context->slots[slot]);
+}
+
+/* slot, directory, path in it: whoever writes there may not lead the mount out of it by links. */
+int enact_tree_beneath(struct context *context, char **args, size_t count)
+{
+	struct open_how how = { .flags = O_PATH | O_CLOEXEC, .resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS };
+	size_t slot = 0;
+	(void)count;
+	if (slot_index(args[0], &slot))
+		return EINVAL;
+	const int directory = open(args[1], O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (directory < 0)
+		return errno;
+	const int source = (int)syscall(SYS_openat2, directory, *args[2] ? args[2] : ".", &how, sizeof how);
+	int error = source < 0 ? errno : 0;
+	if (error == EXDEV)
+		say(context, "a link in %.150s leads out of it", args[1]);
+	if (!error)
+		error = copy_tree(source, "", AT_EMPTY_PATH, &context->slots[slot]);
+	if (source >= 0)
+		close(source);
+	close(directory);
+	return error;
 }
 
 /* tree's slot, user namespace's slot: from then on the ids on disk are those inside the namespace. */
@@ -104,10 +130,29 @@ int enact_idmap(struct context *context, char **args, size_t count)
 	return syscall(SYS_mount_setattr, tree, "", AT_EMPTY_PATH, &attributes, sizeof attributes) ? errno : 0;
 }
 
-static int open_mount_target(struct context *context, const char *path, enum target_kind kind, const char *mode, int *fd)
+/* What a link of the image leads to may be where the plan itself still has to write, or the root. */
+static bool is_apart(int target)
+{
+	static const char *const kept[] = { "/proc", "/sys", "/dev" };
+	struct stat status, other;
+	if (fstat(target, &status) || stat("/", &other) || (status.st_dev == other.st_dev && status.st_ino == other.st_ino))
+		return false;
+	for (size_t index = 0; index < sizeof kept / sizeof *kept; index++)
+		if (lstat(kept[index], &other) || status.st_dev == other.st_dev)
+			return false;
+	return true;
+}
+
+int open_mount_target(struct context *context, const char *path, enum target_kind kind, const char *mode, int *fd)
 {
 	const bool plain = strcmp(mode, "plain") == 0;
 	*fd = open_target(path, kind, plain);
+	if (*fd >= 0 && strcmp(mode, "apart") == 0 && !is_apart(*fd)) {
+		say(context, "a link of the image leads to its root, /proc, /sys or /dev");
+		close(*fd);
+		*fd = -1;
+		return EPERM;
+	}
 	if (*fd >= 0)
 		return 0;
 	if (plain && errno == ELOOP)
@@ -115,7 +160,13 @@ static int open_mount_target(struct context *context, const char *path, enum tar
 	return errno;
 }
 
-/* slot, target, attributes, directory|file, plain|inside */
+static enum target_kind kind_like(int tree)
+{
+	struct stat status;
+	return fstat(tree, &status) == 0 && S_ISDIR(status.st_mode) ? TARGET_DIRECTORY : TARGET_FILE;
+}
+
+/* slot, target, attributes, directory|file|same, plain|inside|apart */
 int enact_bind(struct context *context, char **args, size_t count)
 {
 	uint64_t set, clear;
@@ -126,105 +177,14 @@ int enact_bind(struct context *context, char **args, size_t count)
 	int error = slot_of(context, args[0], &tree);
 	if (error)
 		return error;
-	const enum target_kind kind = strcmp(args[3], "file") == 0 ? TARGET_FILE : TARGET_DIRECTORY;
+	enum target_kind kind = strcmp(args[3], "file") == 0 ? TARGET_FILE : TARGET_DIRECTORY;
+	if (strcmp(args[3], "same") == 0)
+		kind = kind_like(tree);
 	error = open_mount_target(context, args[1], kind, args[4], &target);
 	if (error)
 		return error;
 	error = bind_tree(tree, target, set, clear);
 	close(target);
-	return error;
-}
-
-/* "mode=755,size=64k,newinstance": the text is split in place. */
-static int configure(int fs, char *options)
-{
-	char *option = options;
-	while (option && *option) {
-		char *next = strchr(option, ',');
-		if (next)
-			*next++ = '\0';
-		char *value = strchr(option, '=');
-		if (value)
-			*value++ = '\0';
-		if (syscall(SYS_fsconfig, fs, value ? FSCONFIG_SET_STRING : FSCONFIG_SET_FLAG, option, value, 0))
-			return errno;
-		option = next;
-	}
-	return 0;
-}
-
-static int make_mount(struct context *context, const char *type, const char *source, uint64_t attributes, char *options, int *mount)
-{
-	char told[DETAIL_BYTES] = "";
-	const int fs = (int)syscall(SYS_fsopen, type, FSOPEN_CLOEXEC);
-	int error = 0;
-	if (fs < 0)
-		return errno;
-	if (syscall(SYS_fsconfig, fs, FSCONFIG_SET_STRING, "source", source, 0))
-		error = errno;
-	if (!error)
-		error = configure(fs, options);
-	if (!error && syscall(SYS_fsconfig, fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0))
-		error = errno;
-	if (!error) {
-		*mount = (int)syscall(SYS_fsmount, fs, FSMOUNT_CLOEXEC, (unsigned int)attributes);
-		error = *mount < 0 ? errno : 0;
-	}
-	/* The kernel says what it disliked ("e tmpfs: Bad value for 'size'") on the context itself. */
-	if (error && read(fs, told, sizeof told - 1) > 2)
-		say(context, "%s", told + 2);
-	close(fs);
-	return error;
-}
-
-/* slot, type, source, attributes, options: mounted nowhere yet, for `bind` to put in its place. */
-int enact_file_system(struct context *context, char **args, size_t count)
-{
-	uint64_t set, clear;
-	size_t slot = 0;
-	(void)count;
-	if (slot_index(args[0], &slot) || attributes_of(args[3], &set, &clear))
-		return EINVAL;
-	return make_mount(context, args[1], args[2], set, args[4], &context->slots[slot]);
-}
-
-/* slot, name, mode, major, minor, owner's user and group id: a character device in a file system that has no place yet. */
-int enact_node(struct context *context, char **args, size_t count)
-{
-	uint64_t mode = 0, major_number = 0, minor_number = 0, uid = 0, gid = 0;
-	int fd = -1;
-	(void)count;
-	if (number(args[2], 07777, &mode) || number(args[3], UINT32_MAX, &major_number) || number(args[4], UINT32_MAX, &minor_number)
-	    || number(args[5], UINT32_MAX - 1, &uid) || number(args[6], UINT32_MAX - 1, &gid))
-		return EINVAL;
-	const int error = slot_of(context, args[0], &fd);
-	if (error)
-		return error;
-	const dev_t device = makedev((unsigned int)major_number, (unsigned int)minor_number);
-	/* Not left to the mask of whoever started the service. */
-	if (mknodat(fd, args[1], S_IFCHR | (mode_t)mode, device) || fchmodat(fd, args[1], (mode_t)mode, 0)
-	    || fchownat(fd, args[1], (uid_t)uid, (gid_t)gid, AT_SYMLINK_NOFOLLOW))
-		return errno;
-	return 0;
-}
-
-/* type, source, target, attributes, options, plain|inside */
-int enact_mount(struct context *context, char **args, size_t count)
-{
-	uint64_t set, clear;
-	int mount = -1, target = -1;
-	(void)count;
-	if (attributes_of(args[3], &set, &clear))
-		return EINVAL;
-	int error = make_mount(context, args[0], args[1], set, args[4], &mount);
-	if (error)
-		return error;
-	error = open_mount_target(context, args[2], TARGET_DIRECTORY, args[5], &target);
-	if (!error)
-		error = bind_tree(mount, target, 0, 0);
-	if (target >= 0)
-		close(target);
-	close(mount);
 	return error;
 }
 
@@ -249,80 +209,6 @@ int enact_pivot(struct context *context, char **args, size_t count)
 	if (chdir(args[0]) || syscall(SYS_pivot_root, ".", ".") || umount2(".", MNT_DETACH) || chdir("/"))
 		return errno;
 	return 0;
-}
-
-/* slot, directory: a temporary tmpfs with one empty file and one empty directory, whose inodes cover what is masked. */
-int enact_mask_source(struct context *context, char **args, size_t count)
-{
-	char options[] = "mode=555,nr_inodes=4,size=4k";
-	uint64_t slot = 0;
-	int mount = -1, error;
-	(void)count;
-	if (number(args[0], MAX_SLOTS - 1, &slot))
-		return EINVAL;
-	error = make_mount(context, "tmpfs", "mask", MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC, options, &mount);
-	if (error)
-		return error;
-	if (mknodat(mount, "file", S_IFREG, 0) || mkdirat(mount, "directory", 0555)) {
-		error = errno;
-	} else {
-		/* Attached for a moment: before Linux 6.15 only an attached tree may be cloned. */
-		const int target = open_target(args[1], TARGET_EXISTING, true);
-		error = target < 0 ? errno : bind_tree(mount, target, 0, 0);
-		if (target >= 0)
-			close(target);
-	}
-	if (error)
-		close(mount);
-	else
-		context->slots[slot] = mount;
-	return error;
-}
-
-static int clone_over(int directory, const char *path, int target)
-{
-	const unsigned int flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE | (*path ? 0U : (unsigned int)AT_EMPTY_PATH);
-	const int tree = (int)syscall(SYS_open_tree, directory, path, flags);
-	if (tree < 0)
-		return errno;
-	const int error = bind_tree(tree, target, MOUNT_ATTR_RDONLY, 0);
-	close(tree);
-	return error;
-}
-
-/* What is not there needs no cover; a link would lead the cover astray and is refused. */
-static int open_covered(const char *path, int *target)
-{
-	*target = open_target(path, TARGET_EXISTING, true);
-	return *target >= 0 || errno == ENOENT || errno == ENOTDIR ? 0 : errno;
-}
-
-int enact_mask(struct context *context, char **args, size_t count)
-{
-	struct stat status;
-	int source = -1, target = -1;
-	(void)count;
-	int error = slot_of(context, args[0], &source);
-	if (error)
-		return error;
-	error = open_covered(args[1], &target);
-	if (error || target < 0)
-		return error;
-	error = fstat(target, &status) ? errno : clone_over(source, S_ISDIR(status.st_mode) ? "directory" : "file", target);
-	close(target);
-	return error;
-}
-
-int enact_readonly(struct context *context, char **args, size_t count)
-{
-	int target = -1;
-	(void)context, (void)count;
-	int error = open_covered(args[0], &target);
-	if (error || target < 0)
-		return error;
-	error = clone_over(target, "", target);
-	close(target);
-	return error;
 }
 
 int enact_detach(struct context *context, char **args, size_t count)

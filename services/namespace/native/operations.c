@@ -38,6 +38,7 @@ static const struct operation operations[] = {
 	{ "symlink", 2, 2, enact_symlink },
 	{ "propagation", 2, 2, enact_propagation },
 	{ "tree", 3, 3, enact_tree },
+	{ "tree-beneath", 3, 3, enact_tree_beneath },
 	{ "idmap", 2, 2, enact_idmap },
 	{ "file-system", 5, 5, enact_file_system },
 	{ "node", 7, 7, enact_node },
