@@ -68,6 +68,19 @@ const idPoolOf = (text: string): { first: number; count: number } => {
   )
 }
 
+/** Directories of the host, as in `/srv/labs:/data`. */
+const bindAllowOf = (text: string): string[] => {
+  const directories = text.split(':').filter(Boolean)
+  const wrong = directories.find(
+    (directory) => !directory.startsWith('/') || directory !== resolve(directory),
+  )
+  if (wrong === undefined) return directories
+  throw new Failure(
+    'invalid_message',
+    `cannot use DOLLY_BIND_ALLOW "${text}": "${wrong}" is no absolute path; give directories as "/srv/labs:/data"`,
+  )
+}
+
 const optional = (value: string | undefined): string | undefined => (value === '' ? undefined : value)
 
 /** The file that a variable names. Throws `Failure` (`host_unfit`) when it is not there or, a key, not secret. */
@@ -153,6 +166,8 @@ export const loadConfig = (env: NodeJS.ProcessEnv = process.env) => {
     natsTls: tlsOf(env),
     /** Whether `privileged: true` is carried out here. */
     allowPrivileged: env['DOLLY_ALLOW_PRIVILEGED'] === 'on',
+    /** Directories of the host that containers may have as volumes. */
+    bindAllow: bindAllowOf(env['DOLLY_BIND_ALLOW'] || ''),
     /** Whether `trace.inject` may fail launches and end services on purpose. */
     faultInjection: env['DOLLY_FAULT_INJECTION'] === 'on',
     /** Milliseconds between two comparisons of the host with the log. */

@@ -17,3 +17,5 @@ export const createKeyedQueue = () => {
     },
   }
 }
+
+export type KeyedQueue = ReturnType<typeof createKeyedQueue>

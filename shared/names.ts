@@ -41,6 +41,8 @@ export const names = ({ root, tag }: { root: string; tag: string }) => ({
   tags: join(root, 'cowfs/tags'),
   containers: join(root, 'cowfs/containers'),
   rootfs: (id: string) => join(root, 'cowfs/containers', id),
+  volumes: join(root, 'cowfs/volumes'),
+  volume: (name: string) => join(root, 'cowfs/volumes', name),
   /** One directory a container: plan, report, log, sockets. Named bundles as in the OCI runtime-spec. */
   bundles: join(root, 'bundles'),
   bundle: (id: string) => join(root, 'bundles', id),

@@ -95,10 +95,12 @@ export const writeExecBundle = (paths: BundlePaths, operations: readonly Operati
 }
 
 /** What containers had before these could be told. */
-const before: Pick<ContainerPlan, 'privileged' | 'seccomp' | 'userNamespace'> = {
+const before: Pick<ContainerPlan, 'privileged' | 'seccomp' | 'userNamespace' | 'mounts' | 'volumes'> = {
   privileged: false,
   seccomp: 'unconfined',
   userNamespace: null,
+  mounts: [],
+  volumes: {},
 }
 
 /** What the container was made from, or undefined when there is no bundle. */

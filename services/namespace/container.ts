@@ -43,7 +43,11 @@ const make = async (host: NamespaceHost, record: Recorder, spec: ContainerPlan):
   const { id, process, cgroupDirectories } = spec
   const paths = host.paths(id)
   const filter = await host.filters.fileOf(record, spec.seccomp, process.capabilities)
-  const plan = containerPlan(spec, paths, { cgroupMounts: host.cgroupMounts, filter })
+  const plan = containerPlan(spec, paths, {
+    cgroupMounts: host.cgroupMounts,
+    filter,
+    bindAllow: host.bindAllow,
+  })
   const kills = oomKills(cgroupDirectories)
   await record.call(`mkdir -p ${paths.directory}`, () => {
     writeContainerBundle(paths, spec, plan)

@@ -20,6 +20,7 @@ export interface NamespaceHost {
   cgroupMounts: readonly Mount[]
   filters: Filters
   allowPrivileged: boolean
+  bindAllow: readonly string[]
 }
 
 const programOnPath = (name: string): string => {
@@ -37,7 +38,7 @@ const programOnPath = (name: string): string => {
 
 /** Readies the host for containers: directories, and the spawner in the monitors' cgroups. */
 export const prepareHost = async (
-  { names, allowPrivileged }: Config,
+  { names, allowPrivileged, bindAllow }: Config,
   record: Recorder,
 ): Promise<NamespaceHost> => {
   for (const directory of [names.bundles, names.exits]) mkdirSync(directory, { recursive: true, mode: 0o700 })
@@ -57,5 +58,6 @@ export const prepareHost = async (
     cgroupMounts: readCgroupMounts(),
     filters,
     allowPrivileged,
+    bindAllow,
   }
 }

@@ -13,6 +13,7 @@ import {
   sysMount,
   tmpfsMount,
 } from './file-systems.ts'
+import { guestMounts, idmapped } from './guest-mounts.ts'
 import { type Operation, createSlots } from './operation.ts'
 import {
   becomeRoot,
@@ -32,6 +33,8 @@ export interface HostFacts {
   cgroupMounts: readonly Mount[]
   /** File of the compiled system call filter; undefined for none. */
   filter: string | undefined
+  /** Directories of the host that containers may have. */
+  bindAllow?: readonly string[]
 }
 
 interface Binding {
@@ -99,7 +102,7 @@ const prologue = (
 /** The root file system; with a user namespace its files seem to belong to those inside, and stay as they are on disk. */
 const rootTree = (root: Binding, user: string | undefined): Operation[] => [
   ['tree', root.slot, root.source, 'single'],
-  ...(user === undefined ? [] : [['idmap', root.slot, user] as const]),
+  ...idmapped(root.slot, user),
 ]
 
 const rootOperations = (root: Binding, noNewPrivileges: boolean): Operation[] => [
@@ -109,11 +112,17 @@ const rootOperations = (root: Binding, noNewPrivileges: boolean): Operation[] =>
 
 const fileSystems = (
   spec: ContainerPlan,
-  { placed, files, maskSlot }: { placed: Operation[]; files: readonly Binding[]; maskSlot: string },
+  {
+    placed,
+    guests,
+    files,
+    maskSlot,
+  }: { placed: Operation[]; guests: Operation[]; files: readonly Binding[]; maskSlot: string },
 ): Operation[] => [
   ...placed,
   ...deviceTree,
   ...spec.tmpfs.map(tmpfsMount),
+  ...guests,
   ...files.map(({ slot, target }): Operation => [
     'bind',
     slot,
@@ -156,7 +165,7 @@ const namespaces = ({ network, userNamespace }: ContainerPlan, slot: () => strin
 export const containerPlan = (
   spec: ContainerPlan,
   paths: BundlePaths,
-  { cgroupMounts, filter }: HostFacts,
+  { cgroupMounts, filter, bindAllow = [] }: HostFacts,
 ): Operation[] => {
   const slot = createSlots()
   const command = commandOf(spec, spec.imageConfig)
@@ -166,6 +175,7 @@ export const containerPlan = (
   const filtering = systemCallFilter(filter, slot, spec.process)
   const { user, opened, enterUser, enterNetwork } = namespaces(spec, slot)
   const root = { slot: slot(), source: rootfs, target: rootfs }
+  const guests = guestMounts(spec, { bindAllow, slot, user })
   const access = spec.privileged ? 'rw' : 'ro'
   const early = [
     procMount(slot()),
@@ -183,6 +193,7 @@ export const containerPlan = (
     ...filtering.opened,
     ...rootTree(root, user),
     ...files.map(({ slot: number, source }): Operation => ['tree', number, source, 'single']),
+    ...guests.opened,
     ...early.flatMap(({ outside }) => outside),
     ...enterUser,
     ['clone', 'pid', 'mount', 'uts', 'ipc', ...(network.kind === 'own' ? ['network'] : []), ...groups.birth],
@@ -194,7 +205,12 @@ export const containerPlan = (
     ...early.flatMap(({ inside }) => inside),
     ['pivot', rootfs],
     ...becomeRoot(userNamespace),
-    ...fileSystems(spec, { placed: early.map(({ place }) => place), files, maskSlot: slot() }),
+    ...fileSystems(spec, {
+      placed: early.map(({ place }) => place),
+      guests: guests.placed,
+      files,
+      maskSlot: slot(),
+    }),
     ...(process.terminal ? [['console', 'bind'] as const] : []),
     ['directory', command.cwd],
     ...(spec.readonlyRootfs ? [['remount', '/', 'ro'] as const] : []),

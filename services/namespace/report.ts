@@ -58,6 +58,8 @@ const sentences: Record<string, { code: FailureCode; of: (args: readonly string[
   rlimit: { code: 'limit_refused', of: ([name, soft, hard]) => `limit ${name} to ${soft}:${hard}` },
   'proc-write': { code: 'limit_refused', of: ([file, value]) => `write "${value}" to ${file}` },
   user: { code: 'not_found', of: ([user]) => `become user "${user}"` },
+  bind: { code: 'system', of: ([, target]) => `mount at ${target}` },
+  'tree-beneath': { code: 'not_permitted', of: ([, directory, path]) => `mount ${directory}/${path}` },
   cwd: { code: 'invalid_message', of: ([path]) => `use working directory ${path}` },
   directory: { code: 'invalid_message', of: ([path]) => `make working directory ${path}` },
 }

@@ -1,3 +1,4 @@
+import { join } from 'node:path'
 import type { TranscriptEntry } from '../../shared/recorder.ts'
 import type { UserNamespace } from '../../shared/contracts/oci.ts'
 import { type Slot, equivalentOf } from './equivalent.ts'
@@ -15,6 +16,7 @@ const slotsOf = (plan: readonly Operation[], { hostID, size }: Ids): Map<string,
   const slots = new Map<string, Slot>()
   for (const [name, slot = '', first = '', second = ''] of plan) {
     if (name === 'tree') slots.set(slot, { source: first })
+    if (name === 'tree-beneath') slots.set(slot, { source: join(first, second) })
     if (name === 'open') slots.set(slot, { source: second })
     if (name === 'owner') slots.set(slot, { source: first, owner: true })
     if (name === 'file-system') slots.set(slot, { place: `${root}${targets.get(slot) ?? ''}` })

@@ -41,6 +41,7 @@ const summary = (record: SagaRecord, before: JournalContent): Record<string, unk
     [],
     '',
   )
+  const binds = spec.mounts.filter(({ type }) => type === 'bind').map(({ source }) => source)
   const cause =
     record.outcome === 'undone' || !error ? {} : { step: error.step, code: error.code, reason: error.reason }
   return {
@@ -55,6 +56,7 @@ const summary = (record: SagaRecord, before: JournalContent): Record<string, unk
     ...cause,
     leaked,
     ...(spec.privileged ? { privileged: true } : {}),
+    ...(binds.length > 0 ? { binds } : {}),
   }
 }
 

@@ -6,6 +6,7 @@ import { durationMs, quantity } from '../../shared/contracts/quantity.ts'
 import { Failure } from '../../shared/failure.ts'
 import { capabilitySet } from './capabilities.ts'
 import { splitCommand } from './command-line.ts'
+import { mountsOf } from './mounts.ts'
 import { type SecurityOptions, securityOptions } from './security-options.ts'
 
 const rlimitNames = [
@@ -134,6 +135,7 @@ export const containerSpec = (
   { id, node }: { id: string; node: string },
 ): ContainerSpec => {
   const security = securityOptions(message)
+  const { mounts, tmpfs } = mountsOf(message.volumes)
   return {
     id,
     node,
@@ -153,7 +155,8 @@ export const containerSpec = (
     },
     readonlyRootfs: message.read_only ?? false,
     rootSizeBytes: bytesOf(message.storage_opt?.size) ?? null,
-    tmpfs: listOf(message.tmpfs),
+    tmpfs: [...listOf(message.tmpfs), ...tmpfs],
+    mounts,
     shmSizeBytes: bytesOf(message.shm_size) ?? 64 * 2 ** 20,
     sysctls: Object.fromEntries(pairsOf(message.sysctls)),
     networkMode: message.network_mode ?? 'bridge',

@@ -83,6 +83,10 @@ const queries = (parts: VerbParts): VerbHandler[] => {
     handler(verbs.imageImport, ({ node, ...input }) => ask(node ?? here, host.imageImport, input, 600_000)),
     handler(verbs.imageList, ({ node }) => ask(node ?? here, host.imageList, {})),
     handler(verbs.imageRemove, ({ node, ...input }) => ask(node ?? here, host.imageRemove, input)),
+    handler(verbs.volumeCreate, ({ node, ...input }) => ask(node ?? here, host.volumeCreate, input)),
+    handler(verbs.volumeList, ({ node }) => ask(node ?? here, host.volumeList, {})),
+    handler(verbs.volumeInspect, ({ node, ...input }) => ask(node ?? here, host.volumeInspect, input)),
+    handler(verbs.volumeRemove, ({ node, ...input }) => ask(node ?? here, host.volumeRemove, input)),
     handler(verbs.leaks, async ({ node }) => ({
       leaks: (await findLeaks(parts, node ?? here)).map(({ kind, name, container, ownership }) => ({
         kind,

@@ -65,8 +65,15 @@ export const enableQuota = async (record: Recorder, path: string): Promise<boole
 export const limitSubvolume = (record: Recorder, path: string, bytes: number): Promise<void> =>
   change(record, ['qgroup', 'limit', String(bytes), path], ['limit', path, String(bytes)])
 
-export const createSubvolume = (record: Recorder, path: string): Promise<string> =>
-  record.run('btrfs', ['-q', 'subvolume', 'create', path])
+export const createSubvolume = (record: Recorder, path: string): Promise<void> =>
+  change(record, ['subvolume', 'create', path], ['create', dirname(path), basename(path)])
+
+/** The directory that `path` leads to for whoever has `root` as its root directory, or undefined when there is none. */
+export const resolveInRoot = async (root: string, path: string): Promise<string | undefined> => {
+  const { errno, said } = await program.ask(['resolve', root, path])
+  if (errno === 0) return said || undefined
+  throw new Failure('system', `cannot find ${path} in ${root}: ${errnoWords(errno)[1]}`)
+}
 
 export const setReadOnly = (record: Recorder, path: string): Promise<string> =>
   record.run('btrfs', ['property', 'set', '-t', 'subvol', path, 'ro', 'true'])

@@ -109,13 +109,7 @@ export const mountCowFileSystem = async (config: Config, record: Recorder): Prom
   else await mountImage(config, record)
   if (cowfsDirectory) await claimDirectory(config)
   await chmod(names.cowfs, 0o700)
-  for (const directory of [
-    names.images,
-    names.containers,
-    names.tags,
-    join(names.cowfs, 'volumes'),
-    jailPath(names),
-  ]) {
+  for (const directory of [names.images, names.containers, names.tags, names.volumes, jailPath(names)]) {
     await mkdir(directory, { recursive: true, mode: 0o700 })
   }
 }

@@ -1,10 +1,12 @@
 #!/bin/sh
-# Unpacks the tar on standard input into the directory $1, in a mount namespace of its own (see
-# image-import.ts) whose root is a read-only jail mounted over $2: the system's programs and that
-# directory. Whatever names and links a hostile tar has, there is nothing else it could write to.
+# Unpacks the tar on standard input, or copies the content of the directory $3, into the directory $1, in a
+# mount namespace of its own (see image-import.ts, volume.ts) whose root is a read-only jail mounted over
+# $2: the system's programs and these directories. Whatever names and links a hostile tree has, there is
+# nothing else it could read or write.
 set -eu
 image=$1
 jail=$2
+source=${3-}
 
 mount -t tmpfs -o mode=0755,nosuid,nodev,size=1m jail "$jail"
 mkdir "$jail/image" "$jail/host" "$jail/proc"
@@ -18,6 +20,11 @@ for name in usr bin sbin lib lib64; do
   fi
 done
 mount --bind "$image" "$jail/image"
+if [ -n "$source" ]; then
+  mkdir "$jail/source"
+  mount --bind "$source" "$jail/source"
+  mount -o remount,bind,ro,nosuid,nodev "$jail/source"
+fi
 mount --bind /proc "$jail/proc"
 mount -o remount,ro "$jail"
 cd "$jail"
@@ -27,6 +34,9 @@ cd /image
 umount -l /host
 umount -l /proc
 
+if [ -n "$source" ]; then
+  exec cp --archive --reflink=auto /source/. /image
+fi
 # Names are printed escaped, one a line: the caller counts the lines.
 exec tar --extract --file=- --verbose --numeric-owner --same-owner --same-permissions \
   --delay-directory-restore --xattrs --xattrs-include=security.capability --xattrs-include='user.*'

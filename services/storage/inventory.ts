@@ -6,6 +6,7 @@ import { Failure } from '../../shared/failure.ts'
 import type { Recorder } from '../../shared/recorder.ts'
 import { subvolumeState } from './btrfs.ts'
 import { imageDevices, mountedAt, unmountCowFileSystem } from './cow-file-system.ts'
+import { listUses } from './volume-uses.ts'
 
 const containerRoots = async (directory: string): Promise<Leak[]> =>
   Promise.all(
@@ -16,7 +17,7 @@ const containerRoots = async (directory: string): Promise<Leak[]> =>
     }),
   )
 
-/** What storage has on the host: the loop device, the mount, and each container's root. */
+/** What storage has on the host: the loop device, the mount, and each container's root and volumes. */
 export const listStorage = async (config: Config): Promise<Leak[]> => {
   const { names } = config
   const loops = (await imageDevices(config)).map((name) => ({ kind: 'loop', name, container: null }))
@@ -25,6 +26,11 @@ export const listStorage = async (config: Config): Promise<Leak[]> => {
     ...loops,
     { kind: 'mount', name: names.cowfs, container: null },
     ...(await containerRoots(names.containers)),
+    ...listUses(names).map(({ id, volume }) => ({
+      kind: 'volume-use',
+      name: `${volume} of ${id}`,
+      container: id,
+    })),
   ]
 }
 

@@ -11,7 +11,8 @@ import { imageNotFound, imagePath, readDigests, readMetadata, resolveTag } from 
 import { freeBytes, humanSize, requireSpace } from './space.ts'
 
 type Input = z.output<typeof storage.input>
-type Output = z.output<typeof storage.output>
+/** What the step answers of the root alone. */
+type Output = Omit<z.output<typeof storage.output>, 'volumes'>
 
 /** What roots are made with: the configuration, and whether the file system can limit them. */
 export interface StorageHost {

@@ -14,12 +14,17 @@ import { removeDrafts } from './image-draft.ts'
 import { importImage } from './image-import.ts'
 import { removeImage } from './image-removal.ts'
 import { listStorage, releaseStorage } from './inventory.ts'
+import { ensureVolumes } from './container-volumes.ts'
 import { createRoot, deleteRoot } from './root-snapshot.ts'
+import { removeVolumeDrafts } from './volume.ts'
+import { volumeEndpoints } from './volume-endpoints.ts'
+import { forgetUses } from './volume-uses.ts'
 
 /** Owns the copy-on-write file system: images, and each container's root as a snapshot of one. */
 export const storageService = (config: Config): HostServiceDefinition => {
   const { names } = config
   const images = createKeyedQueue()
+  const volumes = createKeyedQueue()
   /** One import or removal at a time: two of one digest would meet in one draft. */
   const alone = <T>(change: () => Promise<T>): Promise<T> => images.run('images', change)
   let released = false
@@ -57,19 +62,30 @@ export const storageService = (config: Config): HostServiceDefinition => {
         // A directory of someone else's file system takes no quotas of ours.
         hasQuota = !config.cowfsDirectory && (await enableQuota(record, names.cowfs))
         await removeDrafts(names, record)
+        await removeVolumeDrafts(names, record)
         await ensureDefaultImage(config, record, log)
       }),
     endpoints: [
       ...stepEndpoints(storage, {
         do: (input, { record }) =>
           operating(`create root of ${input.id}`, () =>
-            inUse(() => createRoot({ config, hasQuota }, input, record)),
+            inUse(async () => {
+              const host = { config, hasQuota }
+              const root = await createRoot(host, input, record)
+              const container = { ...input, rootfs: root.rootfs }
+              return { ...root, volumes: await ensureVolumes({ host, queue: volumes }, container, record) }
+            }),
           ),
         // Nothing is released while a container has a root there.
         undo: async ({ id }, { record }) =>
           released
             ? undefined
-            : operating(`delete root of ${id}`, () => inUse(() => deleteRoot(config, id, record))),
+            : operating(`delete root of ${id}`, () =>
+                inUse(async () => {
+                  await deleteRoot(config, id, record)
+                  forgetUses(names, id)
+                }),
+              ),
       }),
       endpoint(imageImport, (input, { record }) =>
         alone(() => operating(`import ${input.path}`, () => inUse(() => importImage(config, input, record)))),
@@ -92,6 +108,7 @@ export const storageService = (config: Config): HostServiceDefinition => {
           ),
         ),
       ),
+      ...volumeEndpoints({ host: () => ({ config, hasQuota }), queue: volumes, inUse }),
       endpoint(objects.storage, () =>
         operating(`list ${names.cowfs}`, async () => ({ objects: await listStorage(config) })),
       ),

@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { ContainerId, ContainerName, ImageReference, NodeName } from './identity.ts'
 import { UsernsMode } from './oci.ts'
+import { ComposeVolume } from './mount.ts'
 import { durationMs, longestWaitMs, quantity } from './quantity.ts'
 import { NetworkMode } from './steps.ts'
 
@@ -97,6 +98,7 @@ export const ContainerCreate = z.strictObject({
   security_opt: z.array(oneLine).optional(),
   read_only: z.boolean().optional(),
   tmpfs: list(oneLine.startsWith('/', 'begins with an absolute path')).optional(),
+  volumes: z.array(ComposeVolume).max(32).optional(),
   shm_size: bytes.optional(),
   /** `size`: what the container may add to its image. */
   storage_opt: z.strictObject({ size: bytes.optional() }).optional(),

@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { Injection } from './container-create.ts'
 import { ContainerId, ContainerName, ImageReference } from './identity.ts'
+import { Mount } from './mount.ts'
 import { Process, Resources, UsernsMode } from './oci.ts'
 import { Seccomp } from './seccomp.ts'
 import { NetworkMode } from './steps.ts'
@@ -19,6 +20,7 @@ export const ContainerSpec = z.object({
   readonlyRootfs: z.boolean(),
   rootSizeBytes: z.number().int().positive().nullable().default(null),
   tmpfs: z.array(z.string()),
+  mounts: z.array(Mount).default([]),
   shmSizeBytes: z.number().int(),
   sysctls: z.record(z.string(), z.string()),
   networkMode: NetworkMode,

@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { operation } from './contract.ts'
 import { ContainerId, ImageReference } from './identity.ts'
+import { VolumeName } from './mount.ts'
 import { ImageConfig } from './oci.ts'
 
 const Nothing = z.strictObject({})
@@ -27,6 +28,42 @@ export const imageList = operation('storage', 'image-list', {
 export const imageRemove = operation('storage', 'image-rm', {
   input: z.object({ reference: z.string() }),
   output: z.object({ untagged: z.array(z.string()), deleted: z.array(z.string()) }),
+})
+
+export const Volume = z.object({
+  name: z.string(),
+  /** Its directory on the host, which only root may enter. */
+  mountpoint: z.string(),
+  createdAt: z.string(),
+  /** Bytes that it may hold; null is unlimited. */
+  sizeBytes: z.number().nullable(),
+  labels: z.record(z.string(), z.string()),
+  /** Containers that have it, running or not. */
+  containers: z.array(z.string()),
+})
+export type Volume = z.infer<typeof Volume>
+
+/** The volume of the name: the one that is there, or a new one. */
+export const volumeCreate = operation('storage', 'volume-create', {
+  input: z.object({
+    name: VolumeName,
+    sizeBytes: z.number().int().positive().nullable().default(null),
+    labels: z.record(z.string(), z.string()).default({}),
+  }),
+  output: Volume,
+})
+export const volumeList = operation('storage', 'volume-list', {
+  input: Nothing,
+  output: z.object({ volumes: z.array(Volume) }),
+})
+export const volumeInspect = operation('storage', 'volume-inspect', {
+  input: z.object({ name: VolumeName }),
+  output: Volume,
+})
+/** Deletes it with its content; refused with `conflict` while a container has it. */
+export const volumeRemove = operation('storage', 'volume-rm', {
+  input: z.object({ name: VolumeName }),
+  output: z.object({ name: z.string() }),
 })
 
 export const ProcessState = z.object({

@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { stepContract } from './contract.ts'
 import { ContainerId, ContainerName, ImageReference } from './identity.ts'
+import { Mount } from './mount.ts'
 import { Seccomp } from './seccomp.ts'
 import { ImageConfig, Process, Resources, UserNamespace, UsernsMode } from './oci.ts'
 
@@ -11,7 +12,7 @@ export const name = stepContract('name', {
   output: z.object({}),
 })
 
-/** The container's writable root: a snapshot of the image's subvolume. */
+/** The container's writable root, a snapshot of the image's subvolume, and its named volumes. */
 export const storage = stepContract('storage', {
   service: 'storage',
   input: z.object({
@@ -19,8 +20,15 @@ export const storage = stepContract('storage', {
     image: ImageReference,
     /** Bytes that the container may add to its image; null is the node's default. */
     rootSizeBytes: z.number().int().positive().nullable().default(null),
+    mounts: z.array(Mount).default([]),
   }),
-  output: z.object({ rootfs: z.string(), imageDigest: z.string(), imageConfig: ImageConfig }),
+  output: z.object({
+    rootfs: z.string(),
+    imageDigest: z.string(),
+    imageConfig: ImageConfig,
+    /** Directory of each volume by its name. */
+    volumes: z.record(z.string(), z.string()).default({}),
+  }),
 })
 
 /** One cgroup per hierarchy of the host, with the limits written. */
@@ -80,6 +88,8 @@ const namespaceInput = {
   privileged: z.boolean().default(false),
   readonlyRootfs: z.boolean(),
   tmpfs: z.array(z.string()),
+  mounts: z.array(Mount).default([]),
+  volumes: z.record(z.string(), z.string()).default({}),
   shmSizeBytes: z.number().int(),
   sysctls: z.record(z.string(), z.string()),
   extraHosts: z.array(z.string()),

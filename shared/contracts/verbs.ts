@@ -3,7 +3,7 @@ import { Container, ContainerStatus } from './container.ts'
 import { ContainerCreate, ContainerDelete } from './container-create.ts'
 import { longestWaitMs } from './quantity.ts'
 import { NodeName } from './identity.ts'
-import { Image } from './operations.ts'
+import { Image, Volume } from './operations.ts'
 import * as host from './operations.ts'
 
 /** A public request: `<kind>.<verb>`, answered by any orchestrator. */
@@ -87,6 +87,22 @@ export const verbs = {
     'image.rm',
     host.imageRemove.input.extend({ node: NodeName.optional() }).strict(),
     host.imageRemove.output,
+  ),
+  volumeCreate: verb(
+    'volume.create',
+    host.volumeCreate.input.extend({ node: NodeName.optional() }).strict(),
+    Volume,
+  ),
+  volumeList: verb('volume.list', z.strictObject({ node: NodeName.optional() }), host.volumeList.output),
+  volumeInspect: verb(
+    'volume.inspect',
+    host.volumeInspect.input.extend({ node: NodeName.optional() }).strict(),
+    Volume,
+  ),
+  volumeRemove: verb(
+    'volume.rm',
+    host.volumeRemove.input.extend({ node: NodeName.optional() }).strict(),
+    host.volumeRemove.output,
   ),
   sagaList: verb(
     'saga.list',

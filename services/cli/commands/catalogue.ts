@@ -47,6 +47,7 @@ export const catalogue: readonly CommandEntry[] = [
   },
   { name: 'bus', description: 'see to the bus and its users', load: () => import('./bus.ts') },
   { name: 'image', description: 'import, list and remove images', load: () => import('./image.ts') },
+  { name: 'volume', description: 'make, list and remove volumes', load: () => import('./volume.ts') },
   { name: 'images', description: 'list images', load: () => import('./images.ts') },
   { name: 'schema', description: 'print the JSON Schema of a message', load: () => import('./schema.ts') },
   {

@@ -25,6 +25,7 @@ export const environmentOf = (config: Config): NodeJS.ProcessEnv => ({
   DOLLY_ACK_WAIT_MS: String(config.ackWaitMs),
   DOLLY_ID_POOL: `${config.idPool.first}:${config.idPool.count * idsPerContainer}`,
   DOLLY_ALLOW_PRIVILEGED: config.allowPrivileged ? 'on' : '',
+  DOLLY_BIND_ALLOW: config.bindAllow.join(':'),
   DOLLY_FAULT_INJECTION: config.faultInjection ? 'on' : '',
   DOLLY_RECONCILE_MS: String(config.reconcileMs),
   DOLLY_EVENTS_MAX_BYTES: String(config.eventsMaxBytes),

@@ -1,13 +1,16 @@
-/* dolly-btrfs: makes, limits and deletes btrfs subvolumes for the storage service, as `btrfs subvolume` does, without a program for each. */
+/* dolly-btrfs: makes, limits and deletes btrfs subvolumes, and follows paths in them, for the storage service, as `btrfs subvolume` does, without a program for each. */
 #define _GNU_SOURCE
 #include "coprocess.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/btrfs.h>
+#include <linux/openat2.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <stdlib.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 /* Linux 6.7; the headers of Debian 12 do not know it. */
@@ -49,10 +52,35 @@ static int limit(const char *directory, const char *bytes)
 	return file < 0 || ioctl(file, BTRFS_IOC_QGROUP_LIMIT, &args) ? errno : 0;
 }
 
-/* `snapshot SOURCE DIRECTORY NAME` (writable), `delete DIRECTORY NAME`, `quota DIRECTORY` or `limit SUBVOLUME BYTES`. */
+/* Where a path leads for whoever has `root` as its root; nothing when that is no directory. */
+static int resolve(const char *root, const char *path, char *said, size_t size)
+{
+	struct open_how how = { .flags = O_PATH | O_DIRECTORY | O_CLOEXEC, .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS };
+	char link[64];
+	const int top = open_directory(root);
+	if (top < 0)
+		return errno;
+	const int found = (int)syscall(SYS_openat2, top, path, &how, sizeof how);
+	if (found < 0)
+		return errno == ENOENT || errno == ENOTDIR ? 0 : errno;
+	(void)snprintf(link, sizeof link, "/proc/self/fd/%d", found);
+	const ssize_t length = readlink(link, said, size);
+	if (length < 0 || (size_t)length >= size)
+		return length < 0 ? errno : ENAMETOOLONG;
+	said[length] = '\0';
+	return strchr(said, '\n') ? EINVAL : 0;
+}
+
+/*
+ * `snapshot SOURCE DIRECTORY NAME` (writable), `create DIRECTORY NAME`, `delete DIRECTORY NAME`,
+ * `quota DIRECTORY`, `limit SUBVOLUME BYTES` or `resolve ROOT PATH`.
+ */
 static int perform(char **words, size_t count, char *said, size_t size)
 {
-	(void)said, (void)size;
+	if (count == 3 && strcmp(words[0], "resolve") == 0)
+		return resolve(words[1], words[2], said, size);
+	if (count == 3 && strcmp(words[0], "create") == 0)
+		return change(words[1], words[2], BTRFS_IOC_SUBVOL_CREATE_V2, 0);
 	if (count == 3 && strcmp(words[0], "delete") == 0)
 		return change(words[1], words[2], BTRFS_IOC_SNAP_DESTROY_V2, 0);
 	if (count == 2 && strcmp(words[0], "quota") == 0)

@@ -34,6 +34,8 @@ export interface ContainerFlags {
   addHost?: string[]
   readOnly?: boolean
   tmpfs?: string[]
+  volume?: string[]
+  mount?: string[]
   shmSize?: string
   storageOpt?: string[]
   sysctl?: string[]
@@ -97,6 +99,8 @@ const rootFlags: readonly FlagRow[] = [
   ['--userns <mode>', 'auto (ids of its own) or host'],
   ['--read-only', 'mount the root read-only'],
   ['--tmpfs <path[:options]>', 'mount a tmpfs', 'list'],
+  ['-v, --volume <source:path[:ro]>', 'mount a volume, or a directory that the node allows', 'list'],
+  ['--mount <key=value,...>', 'the same, as type=volume,source=data,target=/data,readonly', 'list'],
   ['--shm-size <bytes>', 'size of /dev/shm'],
   ['--storage-opt <size=bytes>', 'what the container may add to its image', 'list'],
   ['--sysctl <name=value>', 'kernel parameter', 'list'],

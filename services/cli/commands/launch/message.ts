@@ -4,6 +4,7 @@ import { Failure, reasonOf } from '../../../../shared/failure.ts'
 import { parseInput } from '../../../../shared/wire.ts'
 import type { ContainerFlags } from './container-flags.ts'
 import { keyValues } from './key-values.ts'
+import { volumesOf } from './mounts.ts'
 
 const ulimits = (values: readonly string[]): NonNullable<ContainerCreate['ulimits']> =>
   Object.fromEntries(
@@ -85,6 +86,7 @@ export const createMessage = (
       security_opt: flags.securityOpt?.map(withProfile),
       read_only: flags.readOnly,
       tmpfs: flags.tmpfs,
+      volumes: volumesOf(flags.volume, flags.mount),
       shm_size: flags.shmSize,
       storage_opt: flags.storageOpt ? keyValues(flags.storageOpt) : undefined,
       sysctls: flags.sysctl ? keyValues(flags.sysctl) : undefined,
