@@ -26,7 +26,11 @@ export const subvolumeState = async (path: string): Promise<'absent' | 'subvolum
 /** Makes and deletes subvolumes by ioctl: the `btrfs` program would take longer to start than the kernel to do it. */
 const program = createCoprocess(fileURLToPath(new URL('native/dolly-btrfs', import.meta.url)))
 
+/** What the kernel takes for no limit. */
+const unlimited = String(2n ** 64n - 1n)
+
 const unknownToKernel = new Set(['EINVAL', 'EOPNOTSUPP', 'ENOTTY'])
+const withoutQuota = new Set(['ENOTCONN', 'ENOENT', 'EINVAL'])
 const noSpace = new Set(['ENOSPC', 'EDQUOT'])
 
 const change = (record: Recorder, words: readonly string[], task: readonly string[]): Promise<void> => {
@@ -105,6 +109,15 @@ const deleteNested = async (record: Recorder, path: string): Promise<void> => {
   await record.run('find', [...nested, '-depth', '-execdir', 'btrfs', '-q', 'subvolume', 'delete', '{}', ';'])
 }
 
+/** Where there are no quotas there is none to lift. */
+const liftLimit = async (record: Recorder, path: string): Promise<void> => {
+  try {
+    await change(record, ['qgroup', 'limit', 'none', path], ['limit', path, unlimited])
+  } catch (error) {
+    if (!(error instanceof Failure) || !withoutQuota.has(String(error.details['errno']))) throw error
+  }
+}
+
 const deleteOne = (record: Recorder, path: string): Promise<void> =>
   change(record, ['subvolume', 'delete', path], ['delete', dirname(path), basename(path)])
 
@@ -114,6 +127,8 @@ export const deleteSubvolume = async (record: Recorder, path: string): Promise<v
     await deleteOne(record, path)
   } catch (error) {
     if (!(error instanceof Failure) || error.details['errno'] !== 'ENOTEMPTY') throw error
+    // To forget a nested one takes space that a full quota refuses.
+    await liftLimit(record, path)
     await deleteNested(record, path)
     await deleteOne(record, path)
   }

@@ -4,7 +4,7 @@ import type { KeyedQueue } from '../../shared/keyed-queue.ts'
 import type { Recorder } from '../../shared/recorder.ts'
 import { resolveInRoot } from './btrfs.ts'
 import type { StorageHost } from './root-snapshot.ts'
-import { makeVolume, readAbout, volumeExists } from './volume.ts'
+import { makeVolume, markUsed, readAbout, volumeExists } from './volume.ts'
 import { noteUse } from './volume-uses.ts'
 
 const hasEntries = async (path: string): Promise<boolean> => (await readdir(path)).length > 0
@@ -26,7 +26,9 @@ const ensureVolume = async (
   // First: from then on nobody removes it.
   noteUse(names, { id, volume: name })
   const about = await readAbout(names, name)
-  if ((about?.used ?? true) && (await volumeExists(names, name))) return
+  const isThere = await volumeExists(names, name)
+  if (isThere && (about?.used ?? true)) return
+  if (isThere && (await hasEntries(names.volume(name)))) return markUsed(names, name)
   const from = await contentAt(rootfs, mount)
   await makeVolume(host, { name, from, about: { ...about, used: true } }, record)
 }

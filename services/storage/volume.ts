@@ -27,6 +27,11 @@ const draftPrefix = '.draft-'
 const aboutDirectory = (names: Names): string => join(names.volumes, '.about')
 const aboutPath = (names: Names, name: string): string => join(aboutDirectory(names), `${name}.json`)
 
+const writeAbout = async (names: Names, name: string, about: About): Promise<void> => {
+  await mkdir(aboutDirectory(names), { recursive: true, mode: 0o700 })
+  await writeDurably(aboutPath(names, name), JSON.stringify(about))
+}
+
 /** Undefined as well for one that a crash left without. */
 export const readAbout = async (names: Names, name: string): Promise<About | undefined> => {
   try {
@@ -35,6 +40,12 @@ export const readAbout = async (names: Names, name: string): Promise<About | und
     if (errnoOf(error) === 'ENOENT') return undefined
     throw error
   }
+}
+
+/** For one that was filled by hand before its first container: it stays as it is. */
+export const markUsed = async (names: Names, name: string): Promise<void> => {
+  const about = await readAbout(names, name)
+  if (about) await writeAbout(names, name, { ...about, used: true })
 }
 
 export const volumeExists = async (names: Names, name: string): Promise<boolean> =>
@@ -81,8 +92,7 @@ export const makeVolume = async (
   await syncFileSystem(record, names.cowfs)
   if (await volumeExists(names, name)) await deleteSubvolume(record, path)
   await record.call(`mv ${draft} ${path}`, () => rename(draft, path))
-  await mkdir(aboutDirectory(names), { recursive: true, mode: 0o700 })
-  await writeDurably(aboutPath(names, name), JSON.stringify({ ...known, sizeBytes: limit }))
+  await writeAbout(names, name, { ...known, sizeBytes: limit })
 }
 
 const noSuchVolume = (name: string): Failure => new Failure('not_found', `no such volume: ${name}`)
