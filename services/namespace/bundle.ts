@@ -38,6 +38,8 @@ export const bundlePaths = (directory: string) => ({
   started: join(directory, 'started'),
   attach: join(directory, 'attach'),
   log: join(directory, 'container.log'),
+  /** Which file the log was when it began: another one, and its beginning was dropped. */
+  logOrigin: join(directory, 'log.origin'),
   hostname: join(directory, 'hostname'),
   hosts: join(directory, 'hosts'),
   resolver: join(directory, 'resolv.conf'),
@@ -95,12 +97,16 @@ export const writeExecBundle = (paths: BundlePaths, operations: readonly Operati
 }
 
 /** What containers had before these could be told. */
-const before: Pick<ContainerPlan, 'privileged' | 'seccomp' | 'userNamespace' | 'mounts' | 'volumes'> = {
+const before: Pick<
+  ContainerPlan,
+  'logSizeBytes' | 'mounts' | 'privileged' | 'seccomp' | 'userNamespace' | 'volumes'
+> = {
   privileged: false,
   seccomp: 'unconfined',
   userNamespace: null,
   mounts: [],
   volumes: {},
+  logSizeBytes: 10 * 2 ** 20,
 }
 
 /** What the container was made from, or undefined when there is no bundle. */

@@ -17,6 +17,7 @@ import { reportExit } from './exit-status.ts'
 import type { NamespaceHost } from './host.ts'
 import { hostNameservers } from './host-files.ts'
 import { forgetRun, launch, release } from './launch.ts'
+import { makeLogRoom, noteLogOrigin } from './log-file.ts'
 import { monitorOf } from './monitor.ts'
 import { containerPlan } from './plan.ts'
 import { type Init, isAlive, readInit } from './process-identity.ts'
@@ -55,12 +56,22 @@ const make = async (host: NamespaceHost, record: Recorder, spec: ContainerPlan):
     if (kills > 0) writeFileSync(paths.oomBaseline, String(kills), { mode: 0o600 })
   })
   const { terminal, stdin } = process
-  return launch(host.monitor, record, {
-    request: { id, paths, exitDirectory: host.names.exits, terminal, stdin },
+  makeLogRoom(paths, spec.logSizeBytes)
+  const init = await launch(host.monitor, record, {
+    request: {
+      id,
+      paths,
+      exitDirectory: host.names.exits,
+      terminal,
+      stdin,
+      logSizeBytes: spec.logSizeBytes,
+    },
     plan,
     where: `container ${id}`,
     userNamespace: spec.userNamespace,
   })
+  noteLogOrigin(paths)
+  return init
 }
 
 /** A container that is whole: its init lives under its monitor, or has run and ended. */

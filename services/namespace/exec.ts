@@ -61,7 +61,14 @@ export const makeExec = async (host: NamespaceHost, record: Recorder, input: Exe
   try {
     writeExecBundle(paths, plan)
     await launch(host.monitor, record, {
-      request: { id: execId, paths, exitDirectory: paths.directory, terminal, stdin },
+      request: {
+        id: execId,
+        paths,
+        exitDirectory: paths.directory,
+        terminal,
+        stdin,
+        logSizeBytes: spec.logSizeBytes,
+      },
       plan,
       where: `container ${id}`,
       userNamespace: spec.userNamespace,

@@ -17,6 +17,8 @@ export interface Launch {
   exitDirectory: string
   terminal: boolean
   stdin: boolean
+  /** What the log may take. */
+  logSizeBytes: number
 }
 
 /** What launches need of the host, found out once. */
@@ -26,7 +28,6 @@ export interface MonitorHost {
   spawner: Coprocess
 }
 
-const logBytes = 16 * 2 ** 20
 /** Making a container takes milliseconds; a throttled or swapping host may take long. */
 const launchLimitMs = 30_000
 /** As the spawner lays them out. */
@@ -49,14 +50,30 @@ const environment = [
 export const createSpawner = (names: Names): Coprocess =>
   createCoprocess(nativeProgram, () => ['spawner', ...ensureMonitorCgroups(names)])
 
+/** conmon counts what it writes itself, so that a run has half: the other is for what was there before. */
+const runBytes = (logSizeBytes: number): number => Math.ceil(logSizeBytes / 2)
+
 /** conmon's command line; relative to the bundle, in which it runs. */
-export const monitorArguments = ({ id, paths, exitDirectory, terminal, stdin }: Launch): string[] =>
+export const monitorArguments = ({
+  id,
+  paths,
+  exitDirectory,
+  terminal,
+  stdin,
+  logSizeBytes,
+}: Launch): string[] =>
   [
     ['--api-version', '1', '--cid', id, '--cuuid', id, '--name', id],
     ['--runtime', `/proc/self/fd/${programDescriptor}`, '--bundle', paths.directory],
     ['--container-pidfile', paths.pid, '--conmon-pidfile', paths.monitorPid],
     ['--exit-dir', exitDirectory, '--full-attach'],
-    ['--log-path', `k8s-file:${paths.log}`, '--log-size-max', String(logBytes), '--no-sync-log'],
+    [
+      '--log-path',
+      `k8s-file:${paths.log}`,
+      '--log-size-max',
+      String(runBytes(logSizeBytes)),
+      '--no-sync-log',
+    ],
     // A terminal outlives the client that detaches from it; a pipe ends with its writer.
     terminal ? ['--terminal', '--leave-stdin-open'] : [],
     stdin ? ['--stdin'] : [],

@@ -164,6 +164,7 @@ export const containerSpec = (
     dns: listOf(message.dns),
     dnsSearch: listOf(message.dns_search),
     extraHosts: message.extra_hosts ?? [],
+    logSizeBytes: bytesOf(message.logging?.options?.['max-size']) ?? 10 * 2 ** 20,
     stopSignal: message.stop_signal ?? '',
     stopGraceMs: durationMs(message.stop_grace_period ?? '10s') ?? 10_000,
     restart: message.restart ?? 'no',

@@ -11,9 +11,16 @@ const argument = z
   .regex(/^[^\0]*$/, 'holds no NUL')
   .max(131_071, 'is at most 128 KiB (MAX_ARG_STRLEN)')
 
+/** Less would be gone before anyone could read it. */
+const leastLogBytes = 65_536
+
 const bytes = z
   .union([z.string(), z.number().int().nonnegative()])
   .refine((value) => quantity(value) !== undefined, 'is a size in bytes, as 1048576, "512M" or "1g"')
+const logSize = bytes.refine(
+  (value) => (quantity(value) ?? 0) >= leastLogBytes,
+  'is a size of at least 64k, as "10m"',
+)
 const duration = z
   .string()
   .refine((value) => durationMs(value) !== undefined, 'is a duration, as "10s" or "1m30s"')
@@ -113,6 +120,13 @@ export const ContainerCreate = z.strictObject({
     .regex(/^(SIG)?[A-Z0-9+-]+$/, 'is a signal, as "SIGTERM"')
     .optional(),
   stop_grace_period: duration.optional(),
+  /** The container's log is a file on its host, of `max-size` at most. */
+  logging: z
+    .strictObject({
+      driver: z.enum(['k8s-file', 'json-file', 'local']).optional(),
+      options: z.strictObject({ 'max-size': logSize.optional() }).optional(),
+    })
+    .optional(),
   restart: z
     .string()
     .regex(

@@ -2,7 +2,7 @@ import { z } from 'zod'
 import { Injection } from './container-create.ts'
 import { ContainerId, ContainerName, ImageReference } from './identity.ts'
 import { Mount } from './mount.ts'
-import { Process, Resources, UsernsMode } from './oci.ts'
+import { LogSize, Process, Resources, UsernsMode } from './oci.ts'
 import { Seccomp } from './seccomp.ts'
 import { NetworkMode } from './steps.ts'
 
@@ -30,6 +30,7 @@ export const ContainerSpec = z.object({
   dns: z.array(z.string()),
   dnsSearch: z.array(z.string()),
   extraHosts: z.array(z.string()),
+  logSizeBytes: LogSize,
   stopSignal: z.string(),
   stopGraceMs: z.number().int(),
   restart: z.string(),

@@ -22,6 +22,13 @@ export const Process = z.object({
 })
 export type Process = z.infer<typeof Process>
 
+/** Bytes that a container's log takes at most; Docker's and Compose's `max-size`. */
+export const LogSize = z
+  .number()
+  .int()
+  .positive()
+  .default(10 * 2 ** 20)
+
 /** Who a container's root is on the host: `auto` is someone in a range of its own, `host` is root. Compose's `userns_mode`. */
 export const UsernsMode = z.enum(['auto', 'host'])
 

@@ -3,7 +3,7 @@ import { stepContract } from './contract.ts'
 import { ContainerId, ContainerName, ImageReference } from './identity.ts'
 import { Mount } from './mount.ts'
 import { Seccomp } from './seccomp.ts'
-import { ImageConfig, Process, Resources, UserNamespace, UsernsMode } from './oci.ts'
+import { ImageConfig, LogSize, Process, Resources, UserNamespace, UsernsMode } from './oci.ts'
 
 /** The container's name, which only one container of the fleet may have. */
 export const name = stepContract('name', {
@@ -93,6 +93,7 @@ const namespaceInput = {
   shmSizeBytes: z.number().int(),
   sysctls: z.record(z.string(), z.string()),
   extraHosts: z.array(z.string()),
+  logSizeBytes: LogSize,
   stopSignal: z.string(),
   rootfs: z.string(),
   imageConfig: ImageConfig,

@@ -3,7 +3,9 @@ import { type Command, InvalidArgumentError } from 'commander'
 import { verbs } from '../../../shared/contracts/verbs.ts'
 import { Failure } from '../../../shared/failure.ts'
 import { bundlePaths } from '../../namespace/bundle.ts'
-import { printJsonLine } from '../output/print.ts'
+import { hasDropped } from '../../namespace/log-file.ts'
+import { printJsonLine, remark } from '../output/print.ts'
+import { byteSize } from '../output/size.ts'
 import { ask } from './bus/ask.ts'
 import { type ContainerEvents, watchContainer } from './bus/container-events.ts'
 import { type Session, withSession } from './bus/session.ts'
@@ -62,16 +64,21 @@ const endOf = (events: ContainerEvents): AbortSignal => {
   return ended.signal
 }
 
+const droppedOf = (container: string, bytes: number): string =>
+  `dolly: the beginning of the log of ${container} was dropped: it keeps at most ${byteSize(bytes)} (logging.options.max-size)`
+
 const logs = async ({ bus, config }: Session, container: string, flags: LogsFlags): Promise<void> => {
-  const { id, node, status, sequence } = await ask(bus, verbs.containerGet, { container })
+  const { id, node, status, sequence, spec } = await ask(bus, verbs.containerGet, { container })
   if (node !== config.node) {
     throw new Failure(
       'unsupported',
       `cannot read the log of ${container}: it is on node ${node}; run "dolly logs" there`,
     )
   }
-  const file = bundlePaths(config.names.bundle(id)).log
+  const paths = bundlePaths(config.names.bundle(id))
+  const file = paths.log
   const skip = Number.isFinite(flags.tail) ? Math.max(0, (await wholeLines(file)) - flags.tail) : 0
+  if (skip === 0 && hasDropped(paths)) remark(droppedOf(container, spec.logSizeBytes))
   if (!flags.follow) return print(after(readLog(file), skip), flags)
   await using events = watchContainer(bus, id, { after: sequence })
   const alive = ['creating', 'created', 'running', 'paused'].includes(status)

@@ -38,6 +38,7 @@ export interface ContainerFlags {
   mount?: string[]
   shmSize?: string
   storageOpt?: string[]
+  logOpt?: string[]
   sysctl?: string[]
   capAdd?: string[]
   capDrop?: string[]
@@ -103,6 +104,7 @@ const rootFlags: readonly FlagRow[] = [
   ['--mount <key=value,...>', 'the same, as type=volume,source=data,target=/data,readonly', 'list'],
   ['--shm-size <bytes>', 'size of /dev/shm'],
   ['--storage-opt <size=bytes>', 'what the container may add to its image', 'list'],
+  ['--log-opt <max-size=bytes>', 'what its log may take, 10m unless said otherwise', 'list'],
   ['--sysctl <name=value>', 'kernel parameter', 'list'],
   ['--cap-add <capability>', 'add a capability', 'list'],
   ['--cap-drop <capability>', 'drop a capability', 'list'],

@@ -89,6 +89,7 @@ export const createMessage = (
       volumes: volumesOf(flags.volume, flags.mount),
       shm_size: flags.shmSize,
       storage_opt: flags.storageOpt ? keyValues(flags.storageOpt) : undefined,
+      logging: flags.logOpt ? { options: keyValues(flags.logOpt) } : undefined,
       sysctls: flags.sysctl ? keyValues(flags.sysctl) : undefined,
       network_mode: flags.network,
       userns_mode: flags.userns,
