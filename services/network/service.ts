@@ -14,6 +14,7 @@ import { createSpareNamespaces } from './spare-namespaces.ts'
 import { createSpoofGuard } from './spoof-guard.ts'
 import { prepareStack, releaseStack } from './stack-network.ts'
 import { stackObjects } from './stack-objects.ts'
+import { requireOwnPool } from './subordinate-ids.ts'
 import { type Subnet, gatewayOf, subnetText } from './subnet.ts'
 import { requireTools } from './tools.ts'
 
@@ -43,6 +44,7 @@ export const networkService = (config: Config): HostServiceDefinition => {
     description: 'Bridge, address leases, network namespaces and veth pairs',
     prepare: async ({ record, log }) => {
       requireTools()
+      requireOwnPool(config)
       prepared = await prepareStack(record, log, config, leases)
       spares.auto.fill()
       remover.ready()
