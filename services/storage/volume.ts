@@ -8,7 +8,7 @@ import type { Names } from '../../shared/names.ts'
 import type { Recorder } from '../../shared/recorder.ts'
 import { createSubvolume, deleteSubvolume, limitSubvolume, subvolumeState, syncFileSystem } from './btrfs.ts'
 import { jailPath } from './cow-file-system.ts'
-import { writeDurably } from './durable-file.ts'
+import { writeDurably } from '../../shared/durable-file.ts'
 import type { StorageHost } from './root-snapshot.ts'
 import { usersOf } from './volume-uses.ts'
 
