@@ -1,5 +1,5 @@
 import { readFileSync, statSync } from 'node:fs'
-import { mkdir, writeFile } from 'node:fs/promises'
+import { mkdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import test from 'ava'
 import { ulid } from 'ulid'
@@ -24,7 +24,6 @@ test.before(async () => {
 test.after.always(async () => {
   await client?.[Symbol.asyncDispose]()
   await stack?.[Symbol.asyncDispose]()
-  const { rm } = await import('node:fs/promises')
   await rm(join(labs, '..'), { recursive: true, force: true })
 })
 
@@ -97,4 +96,18 @@ test('a directory of the host only where the node allows it, and the log says so
     t.is(refused.type, 'container.failed')
     t.regex(String(refused.data['reason']), /this node allows .*\(DOLLY_BIND_ALLOW\)/)
   }
+})
+
+test('a volume outlives a create that failed, and nothing else does', async (t) => {
+  const failed = await client.tryCreate({
+    id: ulid(),
+    image: 'busybox',
+    command: ['nosuch'],
+    volumes: ['left:/data'],
+  })
+  t.is(failed.type, 'container.failed')
+  t.deepEqual(await client.leaks(), [])
+  const { volumes } = await ask(client.bus, verbs.volumeList, {})
+  t.deepEqual(volumes.find(({ name }) => name === 'left')?.containers, [])
+  await remove('left')
 })

@@ -1,5 +1,6 @@
 import { readFileSync, readdirSync } from 'node:fs'
-import { cp, mkdir, symlink, writeFile } from 'node:fs/promises'
+import { chmod, cp, mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import test from 'ava'
 import { ulid } from 'ulid'
@@ -178,4 +179,34 @@ test('a container cannot leave its quota by subvolumes, and is deleted even if i
   for (const { id } of [held, free]) await client.remove(id)
   await ask(client.bus, verbs.volumeRemove, { name: 'quota' })
   t.deepEqual(await client.leaks(), [])
+})
+
+test('a directory that the node allows is not left by links, nor written to where others could run what is left', async (t) => {
+  const outside = await mkdtemp(join(tmpdir(), 'dolly-test-labs-'))
+  t.teardown(() => rm(outside, { recursive: true, force: true }))
+  const labs = join(outside, 'labs')
+  await mkdir(join(labs, 'one'), { recursive: true })
+  await chmod(labs, 0o700)
+  await writeFile(join(outside, 'secret'), 'host')
+  await using host = await namespaceHost({ DOLLY_BIND_ALLOW: labs })
+  const wish = (path: string, options: string[] = []) => ({
+    mounts: [{ type: 'bind', source: join(labs, path), destination: '/data', options }],
+  })
+  await host.make('planter', {
+    ...wish('one'),
+    args: ['sh', '-c', `ln -s ${outside} /data/all; ln -s ../../secret /data/up; ln -s . /data/same`],
+  })
+  t.is(await host.exitCode('planter'), 0)
+  for (const path of ['one/all', 'one/up', 'one/all/secret'])
+    await t.throwsAsync(host.make('out', wish(path)), { message: /leads out of it/ }, path)
+  await host.make('in', { ...wish('one/same'), args: ['ls', '/data'] })
+  t.is(await host.exitCode('in'), 0)
+  t.is(host.output('in'), 'all\nsame\nup\n')
+  await chmod(labs, 0o755)
+  await t.throwsAsync(host.make('open', wish('one')), {
+    code: 'not_permitted',
+    message: /others may enter .*: chmod 700 it, mount it nosuid, or mount it read-only$/,
+  })
+  await host.make('reader', { ...wish('one', ['ro']), args: ['touch', '/data/new'] })
+  t.not(await host.exitCode('reader'), 0)
 })
