@@ -1,5 +1,6 @@
 import { join } from 'node:path'
 import { type Options, execa } from 'execa'
+import { patienceMs } from '../../shared/patience.ts'
 import type { Stack } from '../helpers/stack.ts'
 
 /** The command line as a user calls it. */
@@ -14,7 +15,7 @@ export const dollyOf =
   async (args: string[], options: Options = {}) => {
     const { stdout, stderr, exitCode, signal } = await execa(program, args, {
       reject: false,
-      timeout: 60_000,
+      timeout: patienceMs(60_000),
       input: '',
       ...options,
       env: { ...environmentOf(stack), ...options.env },

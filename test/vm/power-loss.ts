@@ -10,6 +10,8 @@ import type { RootImage } from './root-image.ts'
 export interface PowerLossReport {
   losses: number
   accepted: number
+  /** Of these, how many had no outcome yet that anyone was told of when the power went. */
+  interrupted: number
   outcomes: Record<string, number>
   /** Accepted commands without exactly one outcome. */
   lost: string[]
@@ -57,8 +59,8 @@ const wordsAfter = (lines: readonly string[], first: string): string[] =>
 const take = (report: PowerLossReport, lines: readonly string[], ids: readonly string[]): void => {
   const told = new Map<string, string>()
   for (const words of wordsAfter(lines, 'outcome')) {
-    const [id = '', ...outcome] = words.split(' ')
-    told.set(id, outcome.join(' '))
+    const [id = '', type = ''] = words.split(' ')
+    told.set(id, type)
   }
   for (const id of ids) {
     const outcome = told.get(id) ?? 'not judged'
@@ -78,15 +80,22 @@ export const losePower = async (
 ): Promise<PowerLossReport> => {
   const directory = await mkdtemp(join(tmpdir(), 'dolly-vm-disk-'))
   const disk = join(directory, 'root.img')
-  const report: PowerLossReport = { losses: 0, accepted: 0, outcomes: {}, lost: [], leaks: [] }
+  const report: PowerLossReport = {
+    losses: 0,
+    accepted: 0,
+    interrupted: 0,
+    outcomes: {},
+    lost: [],
+    leaks: [],
+  }
   const everything: string[] = []
   let last: string[] = []
   try {
     await run('cp', ['--sparse=always', image.disk, disk], { timeoutMs: copyMs })
     for (let round = 1; round <= losses; round++) {
       // Somewhere in the launches: the moment differs from run to run, and so does what it interrupts.
-      const [enough, delayMs] = [1 + Math.floor(Math.random() * 6), Math.random() * 4000]
-      const accepted: string[] = []
+      const [enough, delayMs] = [1 + Math.floor(Math.random() * 6), Math.random() * 8000]
+      const [accepted, ended]: [string[], string[]] = [[], []]
       const judge = last.length > 0 ? `${program} judge ${last.join(' ')} && ` : ''
       const { lines } = await runRound({
         image,
@@ -94,8 +103,10 @@ export const losePower = async (
         signal,
         command: `${judge}${program} storm loss-${round}`,
         onLine: (line, machine) => {
-          if (!line.startsWith('accepted ')) return
-          accepted.push(line.slice('accepted '.length))
+          ended.push(...wordsAfter([line], 'ended'))
+          const [command] = wordsAfter([line], 'accepted')
+          if (command === undefined) return
+          accepted.push(command)
           if (accepted.length === enough) setTimeout(() => machine?.powerOff(), delayMs)
         },
       })
@@ -103,6 +114,7 @@ export const losePower = async (
       take(report, lines, last)
       report.losses++
       report.accepted += accepted.length
+      report.interrupted += accepted.length - ended.length
       everything.push(...accepted)
       last = accepted
     }
