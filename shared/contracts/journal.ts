@@ -41,7 +41,8 @@ export const SagaRecord = z.discriminatedUnion('kind', [
     deadline: z.string(),
     transitions: z.array(Transition),
   }),
-  z.object({ kind: z.literal('resumed'), ...owned }),
+  /** What was done and steps to come need is `doing` again: the host may have lost it. */
+  z.object({ kind: z.literal('resumed'), ...owned, transitions: z.array(Transition).default([]) }),
   z.object({ kind: z.literal('progressed'), ...owned, transitions: z.array(Transition) }),
   /** Someone wants the saga to end: the forward phase turns into compensation. */
   z.object({ kind: z.literal('cancelled'), ...owned, reason: z.string() }),

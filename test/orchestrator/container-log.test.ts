@@ -59,6 +59,7 @@ test('the status follows the saga and then the container’s own events', (t) =>
   t.is(statusOf(started(1, { ...spec, start: false }), ended(2)), 'created')
   t.is(statusOf(started(), ended(2), exited(5)), 'stopped')
   t.is(statusOf(started(), ended(2), exited(5), begun(6)), 'running')
+  t.is(statusOf(started(), ended(2), exited(5), begun(6), exited(5)), 'running', 'told again')
   t.is(statusOf(started(), ended(2), fact('paused')), 'paused')
   t.is(statusOf(started(), ended(2), fact('paused'), fact('unpaused')), 'running')
   t.is(

@@ -4,7 +4,7 @@ import type { Saga, Step } from './definition.ts'
 import type { Journal, JournalContent } from './journal.ts'
 import { Lost, type NewRecord, createLedger } from './ledger.ts'
 import type { Clock, Executor } from './perform.ts'
-import { type SagaState, readyBackward, readyForward, remaining } from './state.ts'
+import { type SagaState, groundwork, isGrounded, readyBackward, readyForward, remaining } from './state.ts'
 import { createWork } from './work.ts'
 
 /** What a run works with. `owner` is unique to the run; a takeover has another. */
@@ -17,6 +17,9 @@ export interface RunParts {
 }
 
 type Record = (transitions: Transition[]) => NewRecord
+
+const intended = (steps: readonly Step[], direction: 'do' | 'undo' = 'do'): Transition[] =>
+  steps.map(({ contract: { name } }) => ({ step: name, status: direction === 'do' ? 'doing' : 'undoing' }))
 
 const progressed: Record = (transitions) => ({ kind: 'progressed', transitions })
 
@@ -39,9 +42,7 @@ export const createRun = (
     direction: 'do' | 'undo' = 'do',
   ): Promise<void> => {
     const taken = work.results.slice()
-    const status = direction === 'do' ? ('doing' as const) : ('undoing' as const)
-    const intents = steps.map(({ contract: { name } }) => ({ step: name, status }))
-    if (!(await ledger.append(record([...taken, ...intents])))) return
+    if (!(await ledger.append(record([...taken, ...intended(steps, direction)])))) return
     work.results.splice(0, taken.length)
     for (const step of steps) work.begin(step, direction)
   }
@@ -70,7 +71,12 @@ export const createRun = (
   /** One round: relaunch what a crash left, begin what is ready, come to rest, or wait for a result. */
   const advance = async (): Promise<void> => {
     const forward = ledger.current().phase === 'forward'
-    for (const step of work.inDoubt(forward ? 'doing' : 'undoing')) work.begin(step, forward ? 'do' : 'undo')
+    const doubtful = work.inDoubt(forward ? 'doing' : 'undoing')
+    const begun = doubtful.filter((step) => !forward || isGrounded(step, ledger.current()))
+    for (const step of begun) work.begin(step, forward ? 'do' : 'undo')
+    // What they need has been done again, and only the journal hands its output on.
+    if (work.count === 0 && work.results.length > 0 && begun.length < doubtful.length)
+      return journaled(progressed)
     const seen = work.foreseen()
     const now = clock.now()
     const steps = ready(seen, now).filter(work.isIdle)
@@ -92,15 +98,19 @@ export const createRun = (
     start: async (input: { [key: string]: unknown }): Promise<boolean> => {
       const first = definition.steps.filter(({ needs }) => needs.length === 0)
       const deadline = new Date(clock.now() + definition.deadlineMs).toISOString()
-      const transitions = first.map(({ contract: { name } }): Transition => ({ step: name, status: 'doing' }))
+      const transitions = intended(first)
       const { name: saga, version } = definition
       if (!(await ledger.append({ kind: 'started', saga, version, input, deadline, transitions })))
         return false
       for (const step of first) work.begin(step, 'do')
       return true
     },
-    /** Takes over a saga that is not at rest: whoever drove it is fenced from here on. */
-    resume: () => ledger.append({ kind: 'resumed' }),
+    /**
+     * Takes over a saga that is not at rest: whoever drove it is fenced from here on. What steps to come need
+     * is done again: it may be a reboot that ended the last run, and with it all that was in the kernel.
+     */
+    resume: () =>
+      ledger.append({ kind: 'resumed', transitions: intended(groundwork(definition, ledger.current())) }),
     /** Begins the reverse of a saga at rest; `skipped` steps are left as they are, on an operator's word. */
     unwind: (reason: string, skipped: Transition[] = []) =>
       ledger.append({ kind: 'unwinding', reason, transitions: skipped }),

@@ -95,7 +95,7 @@ export const apply = (state: SagaState | undefined, record: SagaRecord): SagaSta
   const next = { ...state, n: record.n }
   switch (record.kind) {
     case 'resumed':
-      return { ...next, owner: record.owner }
+      return record.transitions.reduce(transit, { ...next, owner: record.owner })
     case 'progressed':
       return record.transitions.reduce(transit, next)
     case 'cancelled':
@@ -111,13 +111,13 @@ const statusOf = (state: SagaState, name: string): StepStatus => state.steps[nam
 
 const settledBackward = new Set<StepStatus>(['idle', 'undone', 'skipped'])
 
+/** Whether the journal has all that the step needs. */
+export const isGrounded = ({ needs }: Step, state: SagaState): boolean =>
+  needs.every((need) => statusOf(state, need.name) === 'done')
+
 /** Steps to begin now, forward: never begun, and all they need is done. */
 export const readyForward = (definition: Saga, state: SagaState): Step[] =>
-  definition.steps.filter(
-    ({ contract, needs }) =>
-      statusOf(state, contract.name) === 'idle' &&
-      needs.every((need) => statusOf(state, need.name) === 'done'),
-  )
+  definition.steps.filter((step) => statusOf(state, step.contract.name) === 'idle' && isGrounded(step, state))
 
 const dependents = (definition: Saga, name: string): Step[] =>
   definition.steps.filter(({ needs }) => needs.some((need) => need.name === name))
@@ -134,6 +134,15 @@ export const readyBackward = (definition: Saga, state: SagaState): Step[] =>
 /** Steps that were begun and are neither undone nor skipped: what is, or may be, still on the host. */
 export const remaining = (definition: Saga, state: SagaState): Step[] =>
   definition.steps.filter(({ contract: { name } }) => !settledBackward.has(statusOf(state, name)))
+
+/** Done steps that others, which are not, build on. */
+export const groundwork = (definition: Saga, state: SagaState): Step[] =>
+  definition.steps.filter(
+    ({ contract: { name } }) =>
+      state.phase === 'forward' &&
+      statusOf(state, name) === 'done' &&
+      dependents(definition, name).some((step) => statusOf(state, step.contract.name) !== 'done'),
+  )
 
 /** A step's input: the specification with the outputs of what it needs; the contract keeps what it asked for. */
 export const inputOf = ({ needs }: Step, state: SagaState): Record<string, unknown> =>

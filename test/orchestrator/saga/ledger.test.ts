@@ -25,7 +25,7 @@ test('a run whose beginning was stored and not acknowledged has lost its saga to
     append: async (record, position) => {
       await journal.append(record, position)
       const rival = createLedger(journal, 'rival', await journal.read())
-      await rival.append({ kind: 'resumed' })
+      await rival.append({ kind: 'resumed', transitions: [] })
       throw new Failure('stale', 'asked again, and the server has forgotten that it said yes')
     },
   }
@@ -43,7 +43,7 @@ test('a run that has seen that it lost its saga never appends to it again', asyn
   const ledger = createLedger(journal, 'first', nothing)
   await ledger.append(started)
   const rival = createLedger(journal, 'rival', await journal.read())
-  await rival.append({ kind: 'resumed' })
+  await rival.append({ kind: 'resumed', transitions: [] })
   await t.throwsAsync(ledger.refresh(), { instanceOf: Lost })
   await t.throwsAsync(ledger.append(progressed), { instanceOf: Lost })
   t.is(entries.length, 2)

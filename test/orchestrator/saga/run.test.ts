@@ -106,6 +106,30 @@ test('a run that another has taken over sends nothing more', async (t) => {
   t.deepEqual(calls, ['do a', 'do b'])
 })
 
+test('whoever takes over does again what was done, before the steps that need it', async (t) => {
+  const log = memoryJournal()
+  const reached = Promise.withResolvers<void>()
+  const first = await setUp(
+    recorded([], (call) => {
+      if (call !== 'do c') return undefined
+      reached.resolve()
+      return new Promise<void>(() => {})
+    }),
+    log.journal,
+  )
+  await first.start({})
+  const driving = first.toRest()
+  await reached.promise
+  first.stop()
+  await t.throwsAsync(driving, { instanceOf: Lost })
+  const calls: string[] = []
+  const second = await setUp(recorded(calls), log.journal, 'two')
+  t.true(await second.resume())
+  t.is((await second.toRest()).outcome, 'completed')
+  t.deepEqual(calls.toSorted(), ['do a', 'do b', 'do c', 'do d'])
+  t.true(calls.indexOf('do a') < calls.indexOf('do c'), calls.join())
+})
+
 test('a cancelled saga compensates what was begun, and compensation is not cancelled', async (t) => {
   const log = memoryJournal()
   const calls: string[] = []
