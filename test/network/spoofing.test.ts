@@ -1,3 +1,5 @@
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import test from 'ava'
 import { run } from '../../shared/recorder.ts'
 import { network } from '../../shared/contracts/steps.ts'
@@ -86,6 +88,14 @@ test('a guard lives through a restart of the service and goes with its container
   t.false((await guarded()).includes(veth))
   t.false((await stack.listed()).some(({ container }) => container === id))
   await t.notThrowsAsync(stack.disconnect(id))
+})
+
+test('a guard whose mark a power loss has emptied goes with its container all the same', async (t) => {
+  await using stack = await networkStack()
+  const { id } = await connect(stack, 'attacker', ['CAP_NET_ADMIN'])
+  await writeFile(join(stack.config.names.networkState, 'guards', id), '')
+  await t.notThrowsAsync(stack.disconnect(id))
+  t.false((await stack.listed()).some(({ container }) => container === id))
 })
 
 test('with DOLLY_ICC=off containers reach the gateway and not each other, not by way of the host either', async (t) => {
