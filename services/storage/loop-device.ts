@@ -1,28 +1,15 @@
-import { readFile, readdir } from 'node:fs/promises'
-import { join } from 'node:path'
-import { Failure, errnoOf } from '../../shared/failure.ts'
-import type { Recorder } from '../../shared/recorder.ts'
+import { Failure } from '../../shared/failure.ts'
+import { type Recorder, run } from '../../shared/recorder.ts'
 
-const blockDevices = '/sys/block'
-
-const backingFile = async (name: string): Promise<string | undefined> => {
-  try {
-    return (await readFile(join(blockDevices, name, 'loop/backing_file'), 'utf8')).trimEnd()
-  } catch (error) {
-    // A loop device without a file has no `loop` directory; one that is just being detached says ENODEV or ENXIO.
-    if (['ENOENT', 'ENODEV', 'ENXIO'].includes(errnoOf(error) ?? '')) return undefined
-    throw error
-  }
-}
-
-/** The loop devices that show the file, as the kernel lists them. */
-export const loopDevicesOf = async (file: string): Promise<string[]> => {
-  const names = (await readdir(blockDevices)).filter((name) => name.startsWith('loop'))
-  const backed = await Promise.all(
-    names.map(async (name) => ((await backingFile(name)) === file ? `/dev/${name}` : [])),
-  )
-  return backed.flat()
-}
+/**
+ * The loop devices that show the file. By its inode: sysfs names the path that whoever attached it saw, and no
+ * whole path once that one's mount namespace is gone, as a container's is.
+ */
+export const loopDevicesOf = async (file: string): Promise<string[]> =>
+  (await run('losetup', ['--associated', file, '--noheadings', '--output', 'NAME']))
+    .split('\n')
+    .map((name) => name.trim())
+    .filter(Boolean)
 
 /** A loop device for the file: the one it has, or a new one that reads it past the page cache. */
 export const attachLoop = async (record: Recorder, file: string): Promise<string> => {
