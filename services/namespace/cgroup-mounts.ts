@@ -7,11 +7,14 @@ const isCgroup = ({ fsType }: Mount): boolean => fsType === 'cgroup' || fsType =
 const isNamed = ({ superOptions }: Mount): boolean =>
   superOptions.some((option) => option.startsWith('name='))
 
-/** The host's mounted cgroup trees, whole ones first. */
-export const readCgroupMounts = (): Mount[] =>
+/** Every cgroup tree that is mounted, whole ones first. */
+export const readEveryCgroupMount = (): Mount[] =>
   parseMountTable(readFileSync('/proc/self/mountinfo', 'utf8'))
-    .filter((mount) => isCgroup(mount) && !isNamed(mount))
+    .filter(isCgroup)
     .toSorted((a, b) => a.root.length - b.root.length)
+
+/** Those of them that limit, whole ones first. */
+export const readCgroupMounts = (): Mount[] => readEveryCgroupMount().filter((mount) => !isNamed(mount))
 
 /** One cgroup tree as the container sees it: its own cgroup is the root. */
 export interface CgroupView {

@@ -3,12 +3,15 @@ import { dirname, join } from 'node:path'
 import { Failure, errnoOf, reasonOf } from '../../shared/failure.ts'
 import type { Names } from '../../shared/names.ts'
 import { readIfThere } from './bundle.ts'
-import { readCgroupMounts } from './cgroup-mounts.ts'
+import { readEveryCgroupMount } from './cgroup-mounts.ts'
 
-/** Where monitors live, in each hierarchy: never in a service's own cgroup, or they would be stopped with it. */
+/**
+ * Where monitors live, in each hierarchy: never in a service's own cgroup, or they would be stopped with it. In
+ * named ones too, by which systemd and Docker end what a service has left, and fail to remove what is in use.
+ */
 export const monitorDirectories = ({ monitorCgroup }: Names): string[] => [
   ...new Set(
-    readCgroupMounts()
+    readEveryCgroupMount()
       .filter(({ root }) => root === '/')
       .map(({ mountPoint }) => join(mountPoint, monitorCgroup)),
   ),
