@@ -2,7 +2,7 @@
 with_tools := PATH="$(CURDIR)/node_modules/.bin:$$PATH"
 native := services/namespace/native
 
-.PHONY: help setup demo test test-vm bench bench-quick chaos fuzz check up down
+.PHONY: help setup demo test test-vm test-compose bench bench-quick chaos fuzz check up down deploy undeploy
 
 help: ## say what there is
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1	\2/p' Makefile | expand -t 14
@@ -44,6 +44,12 @@ check: setup ## format, lint, types, compiler warnings
 	@$(MAKE) --silent -C $(native) analyze
 	@$(MAKE) --silent -C services/storage/native analyze
 	@$(MAKE) --silent -C services/cgroup/native analyze
+
+deploy: setup ## the stack of this host in Docker, by Compose: deploy/compose.yaml (root)
+	@$(with_tools) node services/cli/deploy/main.ts up
+
+undeploy: ## take it down; containers that run stay (root)
+	@$(with_tools) node services/cli/deploy/main.ts down
 
 up: setup ## start the stack of this host in the background (root)
 	@services/cli/dolly up -d

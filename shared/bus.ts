@@ -30,6 +30,8 @@ export const connectBus = async (
     ...eventConsumers(connection, log),
     followEvents: followEvents({ connection, log, reconnected }),
     info: () => ({ url: connection.getServer(), version: connection.info?.version ?? '' }),
+    /** Whether the server is away now. */
+    isAway,
     /** Calls back whenever the server was away: what was on its way then may have been lost. */
     onReconnect: (tell: () => void): void => void reconnected.add(tell),
     bucket: (name: string, options?: { markTtl: string }) => bucket(connection, name, options),

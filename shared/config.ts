@@ -163,6 +163,10 @@ export const loadConfig = (env: NodeJS.ProcessEnv = process.env) => {
     natsUrl: optional(env['DOLLY_NATS_URL']),
     natsUser: optional(env['DOLLY_NATS_USER']),
     natsPassword: optional(env['DOLLY_NATS_PASSWORD']),
+    /** A file like `<root>/nats/access.json` to use instead, as one that holds a single user. */
+    natsAccess: optional(env['DOLLY_NATS_ACCESS']),
+    /** A file whose time of change is renewed while a service runs and has its bus. */
+    healthFile: optional(env['DOLLY_HEALTH_FILE']),
     natsTls: tlsOf(env),
     /** Whether `privileged: true` is carried out here. */
     allowPrivileged: env['DOLLY_ALLOW_PRIVILEGED'] === 'on',
@@ -184,7 +188,7 @@ export const busAccess = (
   config: Config,
   role: string,
 ): { url: string; user?: string; password?: string } => {
-  const access = readAccess(join(config.root, 'nats/access.json'))
+  const access = readAccess(config.natsAccess ?? join(config.root, 'nats/access.json'))
   const url = config.natsUrl ?? access?.url
   if (!url) {
     throw new Failure(

@@ -4,6 +4,7 @@ import { type Config, loadConfig } from './config.ts'
 import type { Operation, StepContract } from './contracts/contract.ts'
 import { Failure, reasonOf } from './failure.ts'
 import { createFence } from './fence.ts'
+import { renewHealthFile } from './health-file.ts'
 import { operating } from './operating.ts'
 import type { RequestMeta } from './request-meta.ts'
 import { createKeyedQueue } from './keyed-queue.ts'
@@ -123,6 +124,7 @@ export const serve = async (define: (config: Config) => HostServiceDefinition): 
       handle: (body, meta) => dispatch(verb, body, meta),
     })),
   })
+  renewHealthFile(config, bus, stop.signal)
   bus.announce(config.node, name)
   log.info('service started')
   const watching = definition.watch?.({ ...base, record: createRecorder() }, stop.signal)

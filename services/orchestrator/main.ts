@@ -2,6 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { connectBus } from '../../shared/bus.ts'
 import { loadConfig } from '../../shared/config.ts'
 import { Failure } from '../../shared/failure.ts'
+import { renewHealthFile } from '../../shared/health-file.ts'
 import { createLog } from '../../shared/log.ts'
 import { durableCommands, subjects } from '../../shared/subjects.ts'
 import { createContainerRuns } from './container-runs.ts'
@@ -90,6 +91,7 @@ const reconciler = createReconciler({
   staleMs,
 })
 following.push(reconciler.run())
+renewHealthFile(config, bus, stop.signal)
 bus.announce(node, 'orchestrator')
 log.info('service started')
 

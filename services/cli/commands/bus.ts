@@ -16,7 +16,8 @@ const rotate = async ({ json }: Flags): Promise<void> => {
   remark('each has a new password; "dolly info --json" tells the client\'s')
 }
 
-const init = (): Promise<void> => bootstrapBus(loadConfig(), noLog)
+const init = ({ wait = false }: { wait?: boolean }): Promise<void> =>
+  bootstrapBus(loadConfig(), noLog, { patient: wait })
 
 export const configure = (command: Command): void => {
   command
@@ -27,5 +28,6 @@ export const configure = (command: Command): void => {
   command
     .command('init')
     .description('make the streams of a bus that DOLLY_NATS_URL names, as a user that may')
+    .option('--wait', 'wait for the server')
     .action(init)
 }

@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import type { Config } from '../../../shared/config.ts'
 import { Failure } from '../../../shared/failure.ts'
+import { requireNoKeeper } from './deployment.ts'
 import { endOrphans, natsRuns } from './orphans.ts'
 import { signalIfAlive, waitUntilGone } from './process-table.ts'
 import { type ReleaseResult, releaseHost } from './release-host.ts'
@@ -42,6 +43,7 @@ export const down = async (
   config: Config,
   { onProgress = () => {} }: { onProgress?: Progress } = {},
 ): Promise<DownResult> => {
+  await requireNoKeeper(config, 'stop')
   const supervisor = await runningSupervisor(config)
   // A supervisor that was killed leaves its services, which can still release.
   if (!supervisor && !(await natsRuns(config))) {

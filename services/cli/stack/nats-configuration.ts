@@ -4,11 +4,13 @@ import { join } from 'node:path'
 import { type BusAccess, type Config, defaultRoot, readAccess } from '../../../shared/config.ts'
 import { writeDurably } from '../../../shared/durable-file.ts'
 import { Failure, errnoOf } from '../../../shared/failure.ts'
+import { accessFile, writeAccess } from './access-files.ts'
 import { accountsOf } from './nats-accounts.ts'
 import { freePort, loopback } from './nats-port.ts'
 import { type BusRole, busRoles, userOf } from './nats-permissions.ts'
 
-const usualPort = 4222
+/** Where a bus is unless something else is there. */
+export const usualPort = 4222
 
 /**
  * Of a stack beside the usual one: its own, below those that the kernel gives to connections. With one
@@ -21,9 +23,9 @@ const ownPort = (root: string): number =>
 const storeLimits = { max_file_store: 8 * 2 ** 30, max_memory_store: 2 ** 28 }
 
 /** Files of the embedded server under `<root>/nats`. */
-export const natsFiles = ({ names }: Config) => ({
+export const natsFiles = ({ names }: Pick<Config, 'names'>) => ({
   configuration: join(names.nats, 'nats.conf'),
-  access: join(names.nats, 'access.json'),
+  access: accessFile(names),
   store: join(names.nats, 'jetstream'),
 })
 
@@ -65,23 +67,28 @@ const usersOf = (config: Config, before?: BusAccess): BusAccess['users'] =>
 /** The server's configuration language is a superset of JSON. */
 const asText = (value: object): string => JSON.stringify(value, null, 2)
 
-/**
- * Writes the configuration and the credentials of the embedded server; passwords and the port are
- * kept from an earlier start, except a port that is now in use.
- */
+/** Writes the configuration and the credentials of a server at this port; passwords are kept from an earlier start. */
+export const writeNatsConfigurationAt = async (config: Config, port: number): Promise<BusAccess> => {
+  const { configuration, store } = natsFiles(config)
+  await mkdir(store, { recursive: true, mode: 0o700 })
+  const access = {
+    url: `nats://${loopback}:${port}`,
+    users: usersOf(config, readAccess(natsFiles(config).access)),
+  }
+  await writeAccess(config, access)
+  await writeDurably(configuration, asText(configurationOf(config, access)))
+  return access
+}
+
+/** The same for the embedded server; the port of an earlier start is kept too, unless it is now in use. */
 export const writeNatsConfiguration = async (
   config: Config,
   { anyPort = false }: { anyPort?: boolean } = {},
 ): Promise<BusAccess> => {
-  const { configuration, access: accessFile, store } = natsFiles(config)
-  await mkdir(store, { recursive: true, mode: 0o700 })
-  const before = readAccess(accessFile)
+  const before = readAccess(natsFiles(config).access)
   const first = config.root === defaultRoot ? usualPort : ownPort(config.root)
-  const port = await freePort(anyPort ? [] : [before ? Number(new URL(before.url).port) : first])
-  const access = { url: `nats://${loopback}:${port}`, users: usersOf(config, before) }
-  await writeDurably(accessFile, asText(access))
-  await writeDurably(configuration, asText(configurationOf(config, access)))
-  return access
+  const wanted = before ? Number(new URL(before.url).port) : first
+  return writeNatsConfigurationAt(config, await freePort(anyPort ? [] : [wanted]))
 }
 
 const readConfiguration = async (file: string): Promise<string> => {
@@ -104,13 +111,13 @@ const readConfiguration = async (file: string): Promise<string> => {
  * configuration again. Answers how to write the old ones back. Throws `Failure` (`not_found`).
  */
 export const writeNewCredentials = async (config: Config): Promise<{ restore: () => Promise<void> }> => {
-  const { configuration, access: accessFile } = natsFiles(config)
+  const { configuration } = natsFiles(config)
   const text = await readConfiguration(configuration)
-  const before = readAccess(accessFile)
-  if (!before) throw new Failure('not_found', `there is no ${accessFile}`)
+  const before = readAccess(natsFiles(config).access)
+  if (!before) throw new Failure('not_found', `there is no ${natsFiles(config).access}`)
   const access = { ...before, users: usersOf(config) }
   const write = async (users: BusAccess, server: string) => {
-    await writeDurably(accessFile, asText(users))
+    await writeAccess(config, users)
     await writeDurably(configuration, server)
   }
   await write(access, asText({ ...JSON.parse(text), accounts: accountsOf(access, config.node) }))

@@ -16,6 +16,9 @@ const bindable = async (port: number): Promise<number | undefined> => {
   return promise
 }
 
+/** Whether nothing listens on this port of loopback now. */
+export const isFree = async (port: number): Promise<boolean> => (await bindable(port)) !== undefined
+
 /** The first of the preferred ports that is free, else any free one. Throws `Failure` (`host_unfit`). */
 export const freePort = async (preferred: number[]): Promise<number> => {
   for (const port of [...preferred, 0]) {

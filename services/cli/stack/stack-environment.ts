@@ -10,6 +10,7 @@ export const environmentOf = (config: Config): NodeJS.ProcessEnv => ({
   DOLLY_NATS_URL: config.natsUrl ?? '',
   DOLLY_NATS_USER: config.natsUser ?? '',
   DOLLY_NATS_PASSWORD: config.natsPassword ?? '',
+  DOLLY_NATS_ACCESS: config.natsAccess ?? '',
   DOLLY_NATS_CA: config.natsTls.ca ?? '',
   DOLLY_NATS_CERT: config.natsTls.cert ?? '',
   DOLLY_NATS_KEY: config.natsTls.key ?? '',

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import type { Config } from '../../../shared/config.ts'
 import { Failure, type FailureCode } from '../../../shared/failure.ts'
 import { createLog } from '../../../shared/log.ts'
+import { requireNoKeeper } from './deployment.ts'
 import { requireFitHost } from './host-checks.ts'
 import { projectDirectory } from './project.ts'
 import { releaseHost } from './release-host.ts'
@@ -138,6 +139,7 @@ export const up = async (
   config: Config,
   { detach = false, ...options }: UpOptions & { detach?: boolean } = {},
 ): Promise<void> => {
+  await requireNoKeeper(config, 'start')
   if (!detach) return upInForeground(config, options)
   const info = await upInBackground(config, options)
   options.onReady?.(info)

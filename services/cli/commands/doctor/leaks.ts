@@ -9,6 +9,7 @@ import { createRecorder } from '../../../../shared/recorder.ts'
 import type { HostServiceDefinition } from '../../../../shared/service.ts'
 import { bundlePaths } from '../../../namespace/bundle.ts'
 import type { NamespaceHost } from '../../../namespace/host.ts'
+import { keeperOf } from '../../stack/deployment.ts'
 import { readStackInfo } from '../../stack/stack-files.ts'
 import { ask } from '../bus/ask.ts'
 import { withSession } from '../bus/session.ts'
@@ -79,7 +80,7 @@ const leaksWithoutStack = async (config: Config): Promise<Leak[]> => {
 export const findLeaks = async (
   config = loadConfig(),
 ): Promise<(Leak & { ownership?: string | undefined })[]> => {
-  if (config.natsUrl || (await readStackInfo(config))) {
+  if (config.natsUrl || (await keeperOf(config)) || (await readStackInfo(config))) {
     return withSession(
       async ({ bus }) => (await ask(bus, verbs.leaks, {}, { timeoutMs: 60_000 })).leaks,
       config,

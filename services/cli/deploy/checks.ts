@@ -1,0 +1,86 @@
+import { stat } from 'node:fs/promises'
+import { dirname } from 'node:path'
+import { type Config, readAccess } from '../../../shared/config.ts'
+import { Failure, errnoOf, reasonOf } from '../../../shared/failure.ts'
+import { run } from '../../../shared/recorder.ts'
+import { kernelChecks } from '../stack/kernel-checks.ts'
+import { requireNoKeeper } from '../stack/deployment.ts'
+import { natsFiles, serverName } from '../stack/nats-configuration.ts'
+import { isFree, loopback } from '../stack/nats-port.ts'
+import { greetingName } from '../stack/nats-server.ts'
+import { runningSupervisor } from '../stack/stack-files.ts'
+import { engineVersion, findCompose } from './compose-program.ts'
+
+const nearest = async (path: string): Promise<string> => {
+  try {
+    await stat(path)
+    return path
+  } catch (error) {
+    if (errnoOf(error) !== 'ENOENT') throw error
+    return nearest(dirname(path))
+  }
+}
+
+/** What one service mounts others see only through a shared mount; systemd makes all of a host's shared at boot. */
+const requireShared = async (path: string): Promise<void> => {
+  const words = ['--noheadings', '--output', 'TARGET,PROPAGATION', '--target', await nearest(path)]
+  const [mountPoint = '', propagation = ''] = (await run('findmnt', words)).trim().split(/\s+/)
+  if (propagation.split(',').includes('shared')) return
+  throw new Failure(
+    'host_unfit',
+    `${mountPoint}, where ${path} is, is no shared mount: "mount --make-shared ${mountPoint}" makes it one until the next boot`,
+  )
+}
+
+const requireKernel = async (): Promise<void> => {
+  const lacking = (await kernelChecks()).filter(({ ok, optional }) => !ok && !optional)
+  if (lacking.length === 0) return
+  throw new Failure(
+    'host_unfit',
+    lacking.map(({ name, found, wanted }) => `${name} is ${found}, wanted is ${wanted}`).join('; '),
+  )
+}
+
+const requirePort = async (config: Config, port: number): Promise<void> => {
+  if (await isFree(port)) return
+  if ((await greetingName(`nats://${loopback}:${port}`)) === serverName(config)) return
+  throw new Failure(
+    'conflict',
+    `port ${port} of ${loopback} is in use by something else; DOLLY_NATS_PORT takes another`,
+  )
+}
+
+const requireOwn = async (config: Config): Promise<void> => {
+  const supervisor = await runningSupervisor(config)
+  if (!supervisor) return requireNoKeeper(config, 'deploy', 'Compose')
+  throw new Failure(
+    'conflict',
+    `process ${supervisor.pid} runs the stack of ${config.root}; "dolly down" stops it`,
+  )
+}
+
+/**
+ * Looks at all that a deployment asks of a host, and changes nothing. Throws one `Failure` with a sentence for each
+ * thing that is not so.
+ */
+export const requireDeployable = async (config: Config, port: number) => {
+  if (process.getuid?.() !== 0) throw new Failure('host_unfit', 'cannot deploy: not root')
+  const looks = [
+    findCompose(),
+    engineVersion(),
+    requireOwn(config),
+    requirePort(config, port),
+    requireKernel(),
+    requireShared(config.root),
+    requireShared('/run/netns'),
+    // Refuses a file of passwords that others can read.
+    Promise.resolve().then(() => void readAccess(natsFiles(config).access)),
+  ] as const
+  const reasons = (await Promise.allSettled(looks)).flatMap((result) => {
+    if (result.status === 'fulfilled') return []
+    if (!(result.reason instanceof Failure)) throw result.reason
+    return reasonOf(result.reason)
+  })
+  if (reasons.length > 0) throw new Failure('host_unfit', `cannot deploy: ${reasons.join('; ')}`)
+  return { ...(await looks[0]), engine: await looks[1] }
+}
