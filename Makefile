@@ -20,6 +20,11 @@ test-vm: setup ## tests of cgroups on a cgroup v2 only Debian in qemu; FILES= na
 	@bash deploy/setup/packages.sh qemu-system-x86
 	@$(with_tools) node test/vm/main.ts $(FILES)
 
+test-compose: setup ## deploy by Compose to a Docker of its own, kill and renew each service, undeploy (root)
+	@bash deploy/setup/packages.sh docker.io
+	@bash deploy/setup/docker-plugins.sh
+	@$(with_tools) unshare --mount --propagation private -- sh -c 'mount --make-rshared / && exec node test/compose/main.ts'
+
 bench: setup ## Dolly beside Docker, Podman, crun and runc, written to test/bench/results (root)
 	@$(with_tools) node test/bench/main.ts
 

@@ -1,0 +1,59 @@
+import { chmod, mkdir, readdir, writeFile } from 'node:fs/promises'
+import { createServer } from 'node:net'
+import { once } from 'node:events'
+import type { AddressInfo } from 'node:net'
+import { join } from 'node:path'
+import test from 'ava'
+import { requireDeployable } from '../../services/cli/deploy/checks.ts'
+import { settingsOf } from '../../services/cli/deploy/settings.ts'
+import { requireNoKeeper, writeKeeper } from '../../services/cli/stack/deployment.ts'
+import { Failure } from '../../shared/failure.ts'
+import { temporaryConfig } from '../helpers/host.ts'
+
+test.serial('all that a host lacks for a deployment is said at once, and nothing is changed', async (t) => {
+  await using temporary = await temporaryConfig()
+  const { config } = temporary
+  const programs = join(config.root, 'programs')
+  await mkdir(programs)
+  await writeFile(join(programs, 'docker-compose'), '#!/bin/sh\necho 1.29.2\n', { mode: 0o755 })
+  await mkdir(config.names.nats)
+  const access = join(config.names.nats, 'access.json')
+  await writeFile(access, '{"url":"nats://127.0.0.1:1","users":{}}')
+  await chmod(access, 0o644)
+  await using other = createServer().listen(0, '127.0.0.1')
+  await once(other, 'listening')
+  const { port } = other.address() as AddressInfo
+  const before = await readdir(config.root, { recursive: true })
+
+  const path = process.env['PATH']
+  process.env['PATH'] = programs
+  t.teardown(() => void (process.env['PATH'] = path))
+  const error = await t.throwsAsync(() => requireDeployable(config, port), { instanceOf: Failure })
+  for (const reason of [
+    /"docker-compose" is 1\.29\.2; install version 2\.20 or newer/,
+    /cannot use Docker: there is no program "docker"/,
+    new RegExp(`port ${port} of 127\\.0\\.0\\.1 is in use by something else`),
+    /others can read .*access\.json \(mode 644\)/,
+  ])
+    t.regex(error?.message ?? '', reason)
+  t.deepEqual(await readdir(config.root, { recursive: true }), before)
+})
+
+test('a stack that Compose runs is neither started nor stopped by others', async (t) => {
+  await using temporary = await temporaryConfig()
+  await requireNoKeeper(temporary.config, 'start')
+  await writeKeeper(temporary.config, 'Compose')
+  await requireNoKeeper(temporary.config, 'deploy', 'Compose')
+  const error = await t.throwsAsync(() => requireNoKeeper(temporary.config, 'start'))
+  t.regex(
+    error?.message ?? '',
+    /^cannot start the stack of .*: Compose runs it; "make undeploy" takes it down$/,
+  )
+})
+
+test('a port that is none is refused by its name', async (t) => {
+  await using temporary = await temporaryConfig()
+  const { config } = temporary
+  t.throws(() => settingsOf(config, { DOLLY_NATS_PORT: 'nats' }), { message: /DOLLY_NATS_PORT "nats"/ })
+  t.is(settingsOf(config, {}).port, 4222)
+})

@@ -1,0 +1,26 @@
+import { readFile } from 'node:fs/promises'
+import { docker } from './docker-daemon.ts'
+
+/** Names of Compose's services that stay, each a container of Docker's. */
+export const composeServices = ['nats', 'storage', 'cgroup', 'network', 'namespace', 'orchestrator'] as const
+export type ComposeService = (typeof composeServices)[number]
+
+/** The container of Docker's that a service has now. */
+export const containerOf = (service: ComposeService): Promise<string> =>
+  docker('ps', '--quiet', '--no-trunc', '--filter', `label=com.docker.compose.service=${service}`)
+
+/** The process of a service as the host sees it; undefined while Docker starts it again. */
+export const pidOf = async (service: ComposeService): Promise<number | undefined> => {
+  const container = await containerOf(service)
+  if (!container) return undefined
+  return Number(await docker('inspect', '--format', '{{.State.Pid}}', container)) || undefined
+}
+
+/** MiB of memory that the stack's programs have to themselves, shared pages divided. */
+export const stackMemory = async (): Promise<number> => {
+  const sizes = composeServices.map(async (service) => {
+    const rollup = await readFile(`/proc/${await pidOf(service)}/smaps_rollup`, 'utf8')
+    return Number(/^Pss:\s+(\d+)/m.exec(rollup)?.[1])
+  })
+  return Math.round((await Promise.all(sizes)).reduce((sum, size) => sum + size, 0) / 1024)
+}
