@@ -37,7 +37,13 @@ const smallDisk = async () => {
     empty,
     [Symbol.asyncDispose]: async () => {
       empty()
-      await run('umount', mount)
+      // The kernel lets go of a loop device's file only after whoever detached it has been told.
+      await eventually('it is unmounted', () =>
+        run('umount', mount).then(
+          () => true,
+          () => false,
+        ),
+      )
       rmSync(directory, { recursive: true })
     },
   }
