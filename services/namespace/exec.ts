@@ -17,7 +17,7 @@ import { commandOf, mergeEnvironment } from './command.ts'
 import type { NamespaceHost } from './host.ts'
 import { launch, release } from './launch.ts'
 import { endLaunchers, launchersOf, monitorOf } from './monitor.ts'
-import { execPlan } from './plan.ts'
+import { execPlan } from './exec-plan.ts'
 import { isAlive, readInit } from './process-identity.ts'
 import { stateOf } from './state.ts'
 
