@@ -85,12 +85,12 @@ export const createIdLeases = ({
       if (first !== undefined) rmSync(join(directory, String(first)), { force: true })
       held.delete(id)
     },
-    /** Removes the directory unless some stack has a lease in it. */
+    /** Removes the directory unless some stack has a lease in it, or it is a mount point, as in a container of Docker. */
     end: (): void => {
       try {
         rmdirSync(directory)
       } catch (error) {
-        if (!['ENOTEMPTY', 'ENOENT'].includes(errnoOf(error) ?? '')) throw error
+        if (!['ENOTEMPTY', 'ENOENT', 'EBUSY'].includes(errnoOf(error) ?? '')) throw error
       }
     },
   }
