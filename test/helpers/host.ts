@@ -14,14 +14,20 @@ export const temporaryConfig = async (
   env: Record<string, string> = {},
 ): Promise<{ config: Config } & AsyncDisposable> => {
   const root = await mkdtemp(join(tmpdir(), 'dolly-test-'))
-  const config = loadConfig({
-    DOLLY_ROOT: root,
-    DOLLY_NODE: `test-${shortHash(root, 6)}`,
-    DOLLY_COWFS_SIZE: '1G',
-    DOLLY_LOG_LEVEL: 'silent',
-    ...env,
-  })
-  return { config, [Symbol.asyncDispose]: () => rm(root, { recursive: true, force: true }) }
+  const remove = () => rm(root, { recursive: true, force: true })
+  try {
+    const config = loadConfig({
+      DOLLY_ROOT: root,
+      DOLLY_NODE: `test-${shortHash(root, 6)}`,
+      DOLLY_COWFS_SIZE: '1G',
+      DOLLY_LOG_LEVEL: 'silent',
+      ...env,
+    })
+    return { config, [Symbol.asyncDispose]: remove }
+  } catch (error) {
+    await remove()
+    throw error
+  }
 }
 
 /** A service without a bus: its own handlers on the real kernel, through the dispatcher every request takes. */
