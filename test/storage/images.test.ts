@@ -12,7 +12,7 @@ import { join } from 'node:path'
 import { gzipSync, zstdCompressSync } from 'node:zlib'
 import test from 'ava'
 import { importImage } from '../../services/storage/image-import.ts'
-import { imageImport, imageList, imageRemove } from '../../shared/contracts/operations.ts'
+import { imageImport, imageList } from '../../shared/contracts/operations.ts'
 import type { FailureCode } from '../../shared/failure.ts'
 import { createRecorder } from '../../shared/recorder.ts'
 import { failureOf, storageStack } from './storage-stack.ts'
@@ -205,38 +205,6 @@ test('an import that the file system cannot hold says so and gives the space bac
   )
   t.is(failure.code, 'no_space')
   t.true(nothingLeft(stack))
-})
-
-test('an image goes with its last tag, or by digest with all of them', async (t) => {
-  await using stack = await storageStack()
-  const { digest } = await importOf(stack, tarOf(honest), 'one')
-  await importOf(stack, tarOf(honest), 'two')
-  t.deepEqual(await stack.request(imageRemove, { reference: 'one' }), {
-    untagged: ['one:latest'],
-    deleted: [],
-  })
-  t.deepEqual(await stack.request(imageRemove, { reference: 'two' }), {
-    untagged: ['two:latest'],
-    deleted: [digest],
-  })
-  t.false(existsSync(join(stack.config.names.images, digest)))
-  await importOf(stack, tarOf(honest), 'one')
-  await importOf(stack, tarOf(honest), 'two')
-  t.deepEqual(await stack.request(imageRemove, { reference: digest.slice(7, 19) }), {
-    untagged: ['one:latest', 'two:latest'],
-    deleted: [digest],
-  })
-  t.deepEqual(readdirSync(stack.config.names.images).length, 2, 'busybox and its metadata')
-  const absent = await failureOf(stack.request(imageRemove, { reference: 'one' }))
-  t.is(absent.code, 'image_not_found')
-})
-
-test('removing by something that is no reference finds nothing', async (t) => {
-  await using stack = await storageStack()
-  for (const reference of ['', '../images', '..', 'sha256:', 'a'.repeat(300), '%', '/etc/passwd']) {
-    t.is((await failureOf(stack.request(imageRemove, { reference }))).code, 'image_not_found', reference)
-  }
-  t.is((await stack.request(imageList, {})).images.length, 1)
 })
 
 test('imports of the same tar at the same time make one image', async (t) => {
