@@ -127,6 +127,8 @@ const unmount = async (path: string, record: Recorder): Promise<void> => {
       return void (await record.run('umount', [path]))
     } catch (error) {
       if (!(error instanceof Failure)) throw error
+      // Asked twice, the other release was quicker.
+      if (!(await mountedAt(path))) return
       if (!error.message.includes('busy') || Date.now() > until)
         throw new Failure('busy', `cannot unmount ${path}: ${error.message}`, { cause: error })
     }
