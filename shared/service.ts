@@ -32,13 +32,13 @@ export interface Endpoint {
 
 type StepHandlers<C extends StepContract> = {
   do: (input: z.output<C['input']>, context: Context) => Promise<z.input<C['output']>>
-  undo: (input: z.output<C['input']>, context: Context) => Promise<void>
+  undo: (input: z.output<C['undoInput']>, context: Context) => Promise<void>
 }
 
 /** The two endpoints of a reversible step. */
 export const stepEndpoints = <C extends StepContract>(contract: C, handlers: StepHandlers<C>): Endpoint[] => [
   { verb: contract.doVerb, input: contract.input, handle: handlers.do },
-  { verb: contract.undoVerb, input: contract.input, handle: handlers.undo },
+  { verb: contract.undoVerb, input: contract.undoInput, handle: handlers.undo },
 ]
 
 /** The endpoint of a single operation. */

@@ -92,7 +92,7 @@ export const ensureInit = async (
 ): Promise<Init> => {
   if (spec.privileged && !host.allowPrivileged) throw privilegedRefused(spec.id)
   const paths = host.paths(spec.id)
-  const remove = () => removeContainer(host, record, { id: spec.id, directories: spec.cgroupDirectories })
+  const remove = () => removeContainer(host, record, spec.id)
   const whole = wholeInit(paths)
   if (whole) {
     // A reboot may have given it other ids; the next run shall have them.

@@ -40,18 +40,13 @@ const execBundles = (paths: BundlePaths): BundlePaths[] =>
   existsSync(paths.execs) ? readdirSync(paths.execs).map((execId) => bundlePaths(paths.exec(execId))) : []
 
 /**
- * Ends every process of the container and removes its bundle; nothing there is success. `directories`
- * are the container's cgroups as the caller knows them, for a bundle that was never finished.
+ * Ends every process of the container and removes its bundle; nothing there is success. Without a
+ * specification in it no process can have come of the bundle.
  */
-export const removeContainer = async (
-  host: NamespaceHost,
-  record: Recorder,
-  { id, directories }: { id: string; directories: readonly string[] },
-): Promise<void> => {
+export const removeContainer = async (host: NamespaceHost, record: Recorder, id: string): Promise<void> => {
   const paths = host.paths(id)
   if (existsSync(paths.directory)) {
-    const known = readSpec(paths)?.cgroupDirectories ?? []
-    await killInit(record, readInit(paths.pid), [...new Set([...known, ...directories])])
+    await killInit(record, readInit(paths.pid), readSpec(paths)?.cgroupDirectories ?? [])
     for (const bundle of [...execBundles(paths), paths]) await endLaunchersOf(bundle)
     await record.call(`rm -r ${paths.directory}`, () => removeBundle(paths))
   }

@@ -26,8 +26,6 @@ import { endContainer, removeContainer } from './removal.ts'
 import { stateOf } from './state.ts'
 import { killContainer, stopContainer } from './stop.ts'
 
-/** The two steps end in the same `undo`, which needs no more than they share. */
-const UndoInput = namespace.input.pick({ id: true, cgroupDirectories: true })
 /** One verb for the quick `start` and for the lab's last step. */
 const StartInput = z.object({ id: ContainerId, start: z.boolean().default(true) })
 type StartInput = z.output<typeof StartInput>
@@ -51,10 +49,11 @@ const steps = (host: () => NamespaceHost): Endpoint[] => [
     },
   },
   {
+    // Of both steps: what they made ends in the same way.
     verb: namespace.undoVerb,
-    input: UndoInput,
-    handle: ({ id, cgroupDirectories }: z.output<typeof UndoInput>, { record }: Context) =>
-      removeContainer(host(), record, { id, directories: cgroupDirectories }),
+    input: namespace.undoInput,
+    handle: ({ id }: z.output<typeof namespace.undoInput>, { record }: Context) =>
+      removeContainer(host(), record, id),
   },
   {
     verb: labStart.doVerb,
@@ -64,8 +63,8 @@ const steps = (host: () => NamespaceHost): Endpoint[] => [
   },
   {
     verb: labStart.undoVerb,
-    input: StartInput,
-    handle: async ({ id }: StartInput, { record }: Context) => {
+    input: labStart.undoInput,
+    handle: async ({ id }: z.output<typeof labStart.undoInput>, { record }: Context) => {
       // Compensation, not an exit that anyone waits to hear of.
       markReported(host(), id)
       await endContainer(host(), record, id)

@@ -127,7 +127,7 @@ export type ContainerRuns = ReturnType<typeof createContainerRuns>
  * when the command is refused.
  */
 export type Act = (
-  command: { sequence: number },
+  command: { sequence: number; deliveries: number },
   body: unknown,
   id: string,
   commandId: string,

@@ -7,7 +7,7 @@ import { Failure, privilegedRefused } from '../../shared/failure.ts'
 import type { Log } from '../../shared/log.ts'
 import { parseInput } from '../../shared/wire.ts'
 import { bounded } from './checkpoint.ts'
-import { type ContainerLog, readContainer } from './container-log.ts'
+import { type ContainerLog, foldContainer, readContainer } from './container-log.ts'
 import { type Act, type ContainerRuns, deciding, isGone } from './container-runs.ts'
 import { containerSpec } from './container-spec.ts'
 import { createContainer, createLabContainer } from './create-container.ts'
@@ -28,6 +28,8 @@ const sameSpec = (wanted: ContainerSpec, existing: ContainerSpec): boolean =>
     ...existing,
     node: wanted.node,
   })
+
+const nothing = foldContainer([])
 
 /** Carries out `container.create`: to exactly one outcome, by whichever orchestrator it is delivered to. */
 export const createCommand = ({ bus, log, runs, node, idOfName, config }: CreateParts): Act => {
@@ -68,7 +70,7 @@ export const createCommand = ({ bus, log, runs, node, idOfName, config }: Create
     return runs.outcome(id, type, commandId, data, content.sequence)
   }
 
-  return async (_, body, id, commandId) => {
+  return async ({ deliveries }, body, id, commandId) => {
     const message = parseInput(ContainerCreate, body)
     // Numbers that are right by themselves may come to one that is none: it must not get into the log.
     const spec = parseInput(
@@ -82,6 +84,8 @@ export const createCommand = ({ bus, log, runs, node, idOfName, config }: Create
         'trace.inject: fault injection is off here; DOLLY_FAULT_INJECTION=on turns it on',
       )
     }
+    // Most ids are new: the append that begins the saga finds out as well as a look at the log does.
+    if (deliveries === 1 && (await deciding(nothing, () => begin(spec, commandId, nothing)))) return true
     const known = await readContainer(bus, id)
     await bounded({ bus, log }, id, known)
     if (known.answered.has(commandId)) return true

@@ -54,7 +54,11 @@ export const hostExecutor = (
   return {
     act: async (request) => {
       const { contract, direction, input } = request
-      const body = parseInput(contract.input, { ...input, origin: input }) as object
+      const body = (
+        direction === 'do'
+          ? parseInput(contract.input, { ...input, origin: input })
+          : parseInput(contract.undoInput, input)
+      ) as object
       if (contract.service === 'orchestrator') {
         const step = local[contract.name]
         if (!step) throw new Error(`no local step ${contract.name}`)

@@ -1,4 +1,5 @@
-import type { z } from 'zod'
+import { z } from 'zod'
+import { ContainerId } from './identity.ts'
 
 /** Programs that answer requests on a host. */
 export type HostService = 'storage' | 'cgroup' | 'network' | 'namespace'
@@ -15,13 +16,14 @@ export interface Operation<In extends z.ZodType = z.ZodType, Out extends z.ZodTy
 }
 
 /**
- * One reversible resource of a container. `undo` takes the same input as `do`, works whether `do`
- * ran, half ran or never ran, and succeeds when nothing is there.
+ * One reversible resource of a container. `undo` takes what the container's id does not tell, works whether
+ * `do` ran, half ran or never ran, and succeeds when nothing is there.
  */
 export interface StepContract<
   Name extends string = string,
   In extends z.ZodType = z.ZodType,
   Out extends z.ZodType = z.ZodType,
+  Undo extends z.ZodType = z.ZodType,
 > {
   name: Name
   service: StepOwner
@@ -30,6 +32,8 @@ export interface StepContract<
   undoVerb: string
   input: In
   output: Out
+  /** The specification has all of it: what other steps answered may be lost when `undo` is asked for. */
+  undoInput: Undo
 }
 
 export const operation = <In extends z.ZodType, Out extends z.ZodType>(
@@ -38,12 +42,28 @@ export const operation = <In extends z.ZodType, Out extends z.ZodType>(
   { input, output }: { input: In; output: Out },
 ): Operation<In, Out> => ({ service, verb, input, output })
 
-export const stepContract = <Name extends string, In extends z.ZodType, Out extends z.ZodType>(
+const OnlyId = z.object({ id: ContainerId })
+
+export const stepContract = <
+  Name extends string,
+  In extends z.ZodType,
+  Out extends z.ZodType,
+  Undo extends z.ZodType = typeof OnlyId,
+>(
   name: Name,
   {
     service,
     verbs = ['do', 'undo'],
     input,
     output,
-  }: { service: StepOwner; verbs?: [string, string]; input: In; output: Out },
-): StepContract<Name, In, Out> => ({ name, service, doVerb: verbs[0], undoVerb: verbs[1], input, output })
+    undoInput = OnlyId as unknown as Undo,
+  }: { service: StepOwner; verbs?: [string, string]; input: In; output: Out; undoInput?: Undo },
+): StepContract<Name, In, Out, Undo> => ({
+  name,
+  service,
+  doVerb: verbs[0],
+  undoVerb: verbs[1],
+  input,
+  output,
+  undoInput,
+})

@@ -10,6 +10,7 @@ export const name = stepContract('name', {
   service: 'orchestrator',
   input: z.object({ id: ContainerId, name: ContainerName }),
   output: z.object({}),
+  undoInput: z.object({ id: ContainerId, name: ContainerName }),
 })
 
 /** The container's writable root, a snapshot of the image's subvolume, and its named volumes. */

@@ -2,6 +2,7 @@ import type { SagaRecord } from '../../../shared/contracts/journal.ts'
 import { Failure } from '../../../shared/failure.ts'
 import { createKeyedQueue } from '../../../shared/keyed-queue.ts'
 import type { Journal, JournalContent } from './journal.ts'
+import type { Clock } from './perform.ts'
 import { type SagaState, apply } from './state.ts'
 
 type Unnumbered<R> = R extends unknown ? Omit<R, 'n' | 'owner'> : never
@@ -32,11 +33,17 @@ export const foldJournal = ({ entries }: JournalContent): SagaState | undefined 
 }
 
 /** One run's view of its saga's journal: what it says, and appends that expect exactly that. */
-export const createLedger = (journal: Journal, owner: string, content: JournalContent) => {
+export const createLedger = (
+  journal: Journal,
+  owner: string,
+  content: JournalContent,
+  clock: Pick<Clock, 'now'>,
+) => {
   let { sequence } = content
   let state = foldJournal(content)
   let fence = sequence
   let fresh = true
+  let confirmedAt = 0
   // A look at the journal in the middle of an append would take in the record that the append still adds.
   const turns = createKeyedQueue()
 
@@ -56,6 +63,7 @@ export const createLedger = (journal: Journal, owner: string, content: JournalCo
     requireHeld()
     state = now
     sequence = latest.sequence
+    confirmedAt = clock.now()
     return latest
   }
 
@@ -68,6 +76,7 @@ export const createLedger = (journal: Journal, owner: string, content: JournalCo
     try {
       sequence = await journal.append(record, { expectedSequence: sequence, messageId })
       state = apply(state, record)
+      confirmedAt = clock.now()
     } catch (error) {
       if (!(error instanceof Failure) || error.code !== 'stale') throw error
       const { entries } = await reread()
@@ -97,6 +106,8 @@ export const createLedger = (journal: Journal, owner: string, content: JournalCo
       if (!state) throw new Error('the saga has not begun')
       return state
     },
+    /** Milliseconds since the journal was last heard of. */
+    ageMs: (): number => clock.now() - confirmedAt,
     /** Appends, or takes in what came first; answers whether the record is in the journal. Throws `Lost`. */
     append: (partial: NewRecord): Promise<boolean> => {
       const seen = sequence

@@ -4,7 +4,7 @@ import type { Saga, Step } from './definition.ts'
 import type { Journal, JournalContent } from './journal.ts'
 import { Lost, type NewRecord, createLedger } from './ledger.ts'
 import type { Clock, Executor } from './perform.ts'
-import { type SagaState, groundwork, isGrounded, readyBackward, readyForward, remaining } from './state.ts'
+import { type SagaState, groundwork, ready, remaining, unintended } from './state.ts'
 import { createWork } from './work.ts'
 
 /** What a run works with. `owner` is unique to the run; a takeover has another. */
@@ -18,8 +18,12 @@ export interface RunParts {
 
 type Record = (transitions: Transition[]) => NewRecord
 
+/** Journaled for all steps at once: what a crash leaves of them is found, or undone, whichever had begun. */
 const intended = (steps: readonly Step[], direction: 'do' | 'undo' = 'do'): Transition[] =>
   steps.map(({ contract: { name } }) => ({ step: name, status: direction === 'do' ? 'doing' : 'undoing' }))
+
+/** Whoever has not heard of the journal for longer looks again before it begins a step: it may have been replaced. */
+const freshMs = 250
 
 const progressed: Record = (transitions) => ({ kind: 'progressed', transitions })
 
@@ -32,27 +36,25 @@ export const createRun = (
   content: JournalContent,
 ) => {
   const stop = new AbortController()
-  const ledger = createLedger(journal, owner, content)
-  const work = createWork({ definition, ledger, executor, clock, signal: stop.signal })
+  const ledger = createLedger(journal, owner, content, clock)
+  const work = createWork({ ledger, executor, clock, signal: stop.signal })
 
-  /** Journals the results at hand and the intents; only then do the intents' requests leave. */
-  const journaled = async (
-    record: Record,
-    steps: Step[] = [],
-    direction: 'do' | 'undo' = 'do',
-  ): Promise<void> => {
+  /** Whether this run began the saga, so that no other has begun a step of it. */
+  let first = false
+
+  /** Journals the results at hand and the intents. */
+  const journaled = async (record: Record, intents: Transition[] = []): Promise<void> => {
     const taken = work.results.slice()
-    if (!(await ledger.append(record([...taken, ...intended(steps, direction)])))) return
-    work.results.splice(0, taken.length)
-    for (const step of steps) work.begin(step, direction)
+    if (await ledger.append(record([...taken, ...intents]))) work.results.splice(0, taken.length)
   }
 
-  const ready = (seen: SagaState, now: number): Step[] => {
-    if (seen.phase === 'forward') return now > seen.deadline ? [] : readyForward(definition, seen)
-    const stillDoing = definition.steps.some(
-      (step) => !work.isIdle(step) && ledger.current().steps[step.contract.name]?.status === 'doing',
-    )
-    return stillDoing ? [] : readyBackward(definition, seen)
+  /** Takes back the intents of steps that were never begun: there is nothing to undo. */
+  const withdraw = (): void => {
+    for (const step of definition.steps) {
+      const { name } = step.contract
+      const intended = work.foreseen().steps[name]?.status === 'doing'
+      if (first && intended && !work.hasBegun(step)) work.results.push({ step: name, status: 'undone' })
+    }
   }
 
   const rest = async (seen: SagaState, now: number): Promise<void> => {
@@ -68,19 +70,23 @@ export const createRun = (
     await ledger.append({ kind: 'cancelled', reason: 'the overall deadline has passed' })
   }
 
-  /** One round: relaunch what a crash left, begin what is ready, come to rest, or wait for a result. */
+  /** One round: journal the intents that are missing, begin what is ready, come to rest, or wait for a result. */
   const advance = async (): Promise<void> => {
-    const forward = ledger.current().phase === 'forward'
-    const doubtful = work.inDoubt(forward ? 'doing' : 'undoing')
-    const begun = doubtful.filter((step) => !forward || isGrounded(step, ledger.current()))
-    for (const step of begun) work.begin(step, forward ? 'do' : 'undo')
-    // What they need has been done again, and only the journal hands its output on.
-    if (work.count === 0 && work.results.length > 0 && begun.length < doubtful.length)
-      return journaled(progressed)
-    const seen = work.foreseen()
+    const forward = work.foreseen().phase === 'forward'
     const now = clock.now()
-    const steps = ready(seen, now).filter(work.isIdle)
-    if (steps.length > 0) return journaled(progressed, steps, seen.phase === 'forward' ? 'do' : 'undo')
+    if (!forward && work.isDoing()) {
+      if (await work.linger()) await journaled(progressed)
+      return
+    }
+    if (!forward) withdraw()
+    const seen = work.foreseen()
+    if (!forward || now <= seen.deadline) {
+      const lacking = unintended(definition, seen)
+      if (lacking.length > 0) return journaled(progressed, intended(lacking, forward ? 'do' : 'undo'))
+      const steps = ready(definition, seen).filter(work.isIdle)
+      if (steps.length > 0 && ledger.ageMs() > freshMs) return ledger.refresh()
+      for (const step of steps) work.begin(step, forward ? 'do' : 'undo')
+    }
     if (work.count === 0) return rest(seen, now)
     if (await work.linger()) await journaled(progressed)
   }
@@ -96,14 +102,11 @@ export const createRun = (
     },
     /** Begins a saga that the journal does not know, or that is at rest undone; answers false when another came first. */
     start: async (input: { [key: string]: unknown }): Promise<boolean> => {
-      const first = definition.steps.filter(({ needs }) => needs.length === 0)
       const deadline = new Date(clock.now() + definition.deadlineMs).toISOString()
-      const transitions = intended(first)
+      const transitions = intended(definition.steps)
       const { name: saga, version } = definition
-      if (!(await ledger.append({ kind: 'started', saga, version, input, deadline, transitions })))
-        return false
-      for (const step of first) work.begin(step, 'do')
-      return true
+      first = await ledger.append({ kind: 'started', saga, version, input, deadline, transitions })
+      return first
     },
     /**
      * Takes over a saga that is not at rest: whoever drove it is fenced from here on. What steps to come need
@@ -112,8 +115,16 @@ export const createRun = (
     resume: () =>
       ledger.append({ kind: 'resumed', transitions: intended(groundwork(definition, ledger.current())) }),
     /** Begins the reverse of a saga at rest; `skipped` steps are left as they are, on an operator's word. */
-    unwind: (reason: string, skipped: Transition[] = []) =>
-      ledger.append({ kind: 'unwinding', reason, transitions: skipped }),
+    unwind: (reason: string, skipped: Transition[] = []) => {
+      const left = unintended(definition, ledger.current()).filter(
+        ({ contract: { name } }) => !skipped.some(({ step }) => step === name),
+      )
+      return ledger.append({
+        kind: 'unwinding',
+        reason,
+        transitions: [...skipped, ...intended(left, 'undo')],
+      })
+    },
     /** Asks whoever drives the saga to compensate. */
     cancel: (reason: string) => ledger.append({ kind: 'cancelled', reason }),
     /** Gives up a saga at rest: what is left is left, and the journal says so. */

@@ -111,25 +111,39 @@ const statusOf = (state: SagaState, name: string): StepStatus => state.steps[nam
 
 const settledBackward = new Set<StepStatus>(['idle', 'undone', 'skipped'])
 
-/** Whether the journal has all that the step needs. */
-export const isGrounded = ({ needs }: Step, state: SagaState): boolean =>
+/** Whether all that the step needs is done. */
+const isGrounded = ({ needs }: Step, state: SagaState): boolean =>
   needs.every((need) => statusOf(state, need.name) === 'done')
-
-/** Steps to begin now, forward: never begun, and all they need is done. */
-export const readyForward = (definition: Saga, state: SagaState): Step[] =>
-  definition.steps.filter((step) => statusOf(state, step.contract.name) === 'idle' && isGrounded(step, state))
 
 const dependents = (definition: Saga, name: string): Step[] =>
   definition.steps.filter(({ needs }) => needs.some((need) => need.name === name))
 
-/** Steps to begin undoing now: once attempted, not undone, and nothing that needs them remains. */
-export const readyBackward = (definition: Saga, state: SagaState): Step[] =>
-  definition.steps
-    .filter(({ contract: { name } }) => ['doing', 'done', 'failed'].includes(statusOf(state, name)))
-    .filter(({ contract: { name } }) =>
-      dependents(definition, name).every((step) => settledBackward.has(statusOf(state, step.contract.name))),
-    )
-    .toReversed()
+/** Whether nothing that needs the step remains. */
+const isBare = (definition: Saga, { contract }: Step, state: SagaState): boolean =>
+  dependents(definition, contract.name).every((step) =>
+    settledBackward.has(statusOf(state, step.contract.name)),
+  )
+
+/** Steps whose intent is in the journal and whose turn it is, in the order in which to begin them. */
+export const ready = (definition: Saga, state: SagaState): Step[] => {
+  const intended = (status: StepStatus) =>
+    definition.steps.filter(({ contract: { name } }) => statusOf(state, name) === status)
+  return state.phase === 'forward'
+    ? intended('doing').filter((step) => isGrounded(step, state))
+    : intended('undoing')
+        .filter((step) => isBare(definition, step, state))
+        .toReversed()
+}
+
+const unbegun: Record<SagaState['phase'], readonly StepStatus[]> = {
+  forward: ['idle'],
+  backward: ['doing', 'done', 'failed'],
+  ended: ['doing', 'done', 'failed', 'leaked'],
+}
+
+/** Steps whose intent the journal lacks: to do them, or once it goes backward or is at rest to undo them. */
+export const unintended = (definition: Saga, state: SagaState): Step[] =>
+  definition.steps.filter(({ contract: { name } }) => unbegun[state.phase].includes(statusOf(state, name)))
 
 /** Steps that were begun and are neither undone nor skipped: what is, or may be, still on the host. */
 export const remaining = (definition: Saga, state: SagaState): Step[] =>

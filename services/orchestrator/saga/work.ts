@@ -1,5 +1,5 @@
 import type { Transition } from '../../../shared/contracts/journal.ts'
-import type { Saga, Step } from './definition.ts'
+import type { Step } from './definition.ts'
 import type { Ledger } from './ledger.ts'
 import { type Clock, type Executor, perform } from './perform.ts'
 import { type SagaState, apply, inputOf } from './state.ts'
@@ -8,7 +8,6 @@ import { type SagaState, apply, inputOf } from './state.ts'
 const lingerMs = 25
 
 interface WorkParts {
-  definition: Saga
   ledger: Ledger
   executor: Executor
   clock: Clock
@@ -16,8 +15,9 @@ interface WorkParts {
 }
 
 /** The steps a run has under way, and their results until the journal has them. */
-export const createWork = ({ definition, ledger, executor, clock, signal }: WorkParts) => {
+export const createWork = ({ ledger, executor, clock, signal }: WorkParts) => {
   const inFlight = new Set<string>()
+  const begun = new Set<string>()
   const results: Transition[] = []
   let changed = Promise.withResolvers<void>()
   let bug: unknown
@@ -27,18 +27,30 @@ export const createWork = ({ definition, ledger, executor, clock, signal }: Work
     changed = Promise.withResolvers()
   }
 
+  /** The state as it will be once the results at hand are journaled. */
+  const foreseen = (): SagaState =>
+    results.reduce((before, result) => {
+      const record = {
+        kind: 'progressed' as const,
+        n: before.n + 1,
+        owner: before.owner,
+        transitions: [result],
+      }
+      return apply(before, record)
+    }, ledger.current())
+
   return {
     results,
     wake,
-    isIdle: ({ contract: { name } }: Step): boolean => !inFlight.has(name),
     get count() {
       return inFlight.size
     },
     begin: (step: Step, direction: 'do' | 'undo'): void => {
       const { name } = step.contract
       inFlight.add(name)
+      begun.add(name)
       const wanted = () => direction === 'undo' || ledger.current().phase === 'forward'
-      const input = inputOf(step, ledger.current())
+      const input = inputOf(step, foreseen())
       perform({
         step,
         direction,
@@ -60,25 +72,13 @@ export const createWork = ({ definition, ledger, executor, clock, signal }: Work
           wake()
         })
     },
-    /** Steps whose intent is journaled, whose result is not, and which nobody works on: left by a crash. */
-    inDoubt: (status: 'doing' | 'undoing'): Step[] =>
-      definition.steps.filter(
-        ({ contract: { name } }) =>
-          ledger.current().steps[name]?.status === status &&
-          !inFlight.has(name) &&
-          !results.some((result) => result.step === name),
-      ),
-    /** The state as it will be once the results at hand are journaled. */
-    foreseen: (): SagaState =>
-      results.reduce((before, result) => {
-        const record = {
-          kind: 'progressed' as const,
-          n: before.n + 1,
-          owner: before.owner,
-          transitions: [result],
-        }
-        return apply(before, record)
-      }, ledger.current()),
+    foreseen,
+    /** Whether nobody works on the step and no result of it waits. */
+    isIdle: ({ contract: { name } }: Step): boolean =>
+      !inFlight.has(name) && !results.some((result) => result.step === name),
+    /** Whether a step is still being done. */
+    isDoing: (): boolean => [...inFlight].some((name) => ledger.current().steps[name]?.status === 'doing'),
+    hasBegun: ({ contract: { name } }: Step): boolean => begun.has(name),
     /** Waits for a result or a wake-up; answers true when results have waited long enough to be journaled. */
     linger: async (): Promise<boolean> => {
       const waiting = results.length

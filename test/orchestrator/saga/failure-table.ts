@@ -1,6 +1,6 @@
 import { Failure } from '../../../shared/failure.ts'
 import type { Journal } from '../../../services/orchestrator/saga/journal.ts'
-import type { Executor, StepRequest } from '../../../services/orchestrator/saga/perform.ts'
+import type { Clock, Executor, StepRequest } from '../../../services/orchestrator/saga/perform.ts'
 import { createRun } from '../../../services/orchestrator/saga/run.ts'
 import { plainSaga, quickClock } from './memory.ts'
 
@@ -32,11 +32,12 @@ export const fail =
   }
 
 /** A run of the saga above on a journal. */
-export const setUp = async (executor: Executor, journal: Journal, owner = 'one') =>
-  createRun(
-    { definition: plainSaga(shape), journal, executor, clock: quickClock(), owner },
-    await journal.read(),
-  )
+export const setUp = async (
+  executor: Executor,
+  journal: Journal,
+  owner = 'one',
+  clock: Clock = quickClock(),
+) => createRun({ definition: plainSaga(shape), journal, executor, clock, owner }, await journal.read())
 
 const forward = ['do a', 'do b', 'do c', 'do d']
 

@@ -2,7 +2,7 @@ import test from 'ava'
 import { Failure } from '../../../shared/failure.ts'
 import type { Journal } from '../../../services/orchestrator/saga/journal.ts'
 import { Lost, createLedger } from '../../../services/orchestrator/saga/ledger.ts'
-import { memoryJournal } from './memory.ts'
+import { memoryJournal, quickClock } from './memory.ts'
 
 const nothing = { entries: [], sequence: 0 }
 const started = {
@@ -24,12 +24,12 @@ test('a run whose beginning was stored and not acknowledged has lost its saga to
     read: journal.read,
     append: async (record, position) => {
       await journal.append(record, position)
-      const rival = createLedger(journal, 'rival', await journal.read())
+      const rival = createLedger(journal, 'rival', await journal.read(), quickClock())
       await rival.append({ kind: 'resumed', transitions: [] })
       throw new Failure('stale', 'asked again, and the server has forgotten that it said yes')
     },
   }
-  const ledger = createLedger(forgetful, 'first', nothing)
+  const ledger = createLedger(forgetful, 'first', nothing, quickClock())
   await t.throwsAsync(ledger.append(started), { instanceOf: Lost })
   await t.throwsAsync(ledger.append(progressed), { instanceOf: Lost })
   t.deepEqual(
@@ -40,9 +40,9 @@ test('a run whose beginning was stored and not acknowledged has lost its saga to
 
 test('a run that has seen that it lost its saga never appends to it again', async (t) => {
   const { journal, entries } = memoryJournal()
-  const ledger = createLedger(journal, 'first', nothing)
+  const ledger = createLedger(journal, 'first', nothing, quickClock())
   await ledger.append(started)
-  const rival = createLedger(journal, 'rival', await journal.read())
+  const rival = createLedger(journal, 'rival', await journal.read(), quickClock())
   await rival.append({ kind: 'resumed', transitions: [] })
   await t.throwsAsync(ledger.refresh(), { instanceOf: Lost })
   await t.throwsAsync(ledger.append(progressed), { instanceOf: Lost })
@@ -51,9 +51,9 @@ test('a run that has seen that it lost its saga never appends to it again', asyn
 
 test('what was decided before a look at the journal is not appended after it', async (t) => {
   const { journal, entries } = memoryJournal()
-  const ledger = createLedger(journal, 'first', nothing)
+  const ledger = createLedger(journal, 'first', nothing, quickClock())
   await ledger.append(started)
-  const user = createLedger(journal, 'user', await journal.read())
+  const user = createLedger(journal, 'user', await journal.read(), quickClock())
   await user.append({ kind: 'cancelled', reason: 'deleted' })
   const looking = ledger.refresh()
   const ending = ledger.append({ kind: 'ended', outcome: 'completed', transitions: progressed.transitions })

@@ -44,10 +44,11 @@ export const memoryJournal = () => {
 }
 
 /** A clock on which a delay takes no time but is counted. */
-export const quickClock = (): Clock => {
+export const quickClock = (): Clock & { advance: (ms: number) => void } => {
   let now = 0
   return {
     now: () => now,
+    advance: (ms) => void (now += ms),
     delay: async (ms) => {
       await new Promise(setImmediate)
       now += ms
