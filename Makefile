@@ -48,6 +48,7 @@ check: setup ## format, lint, types, compiler warnings
 	@$(with_tools) tsc
 	@$(MAKE) --silent -C $(native) analyze
 	@$(MAKE) --silent -C services/storage/native analyze
+	@$(MAKE) --silent -C services/network/native analyze
 	@$(MAKE) --silent -C services/cgroup/native analyze
 
 deploy: setup ## the stack of this host in Docker, by Compose: deploy/compose.yaml (root)

@@ -3,7 +3,7 @@
 set -euo pipefail
 cd "$DOLLY_PROJECT"
 
-for native in services/{cgroup,namespace,storage}/native; do
+for native in services/{cgroup,namespace,network,storage}/native; do
   if make --silent --question -C "$native" 2>/dev/null; then
     echo "$native: up to date"
   else

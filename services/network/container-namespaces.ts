@@ -7,7 +7,7 @@ import type { IdLeases } from './id-leases.ts'
 import { interfaces, namedNamespaces } from './interfaces.ts'
 import type { IpCoprocess } from './ip-batch.ts'
 import type { LinkRemover } from './link-remover.ts'
-import type { SpareNamespace, SpareNamespaces } from './spare-namespaces.ts'
+import type { Interface, NamespaceMaker } from './namespace-maker.ts'
 import { type SpoofGuard, canForge, hardwareAddressOf } from './spoof-guard.ts'
 import { type Subnet, gatewayOf } from './subnet.ts'
 
@@ -23,8 +23,7 @@ export interface EndpointParts {
   ids: IdLeases
   host: IpCoprocess
   guard: SpoofGuard
-  /** By whom they are owned. */
-  spares: Record<Input['usernsMode'], SpareNamespaces>
+  maker: NamespaceMaker
   remover: LinkRemover
 }
 
@@ -39,7 +38,7 @@ export const createNamedNamespaces = ({
   ids,
   host,
   guard,
-  spares,
+  maker,
   remover,
 }: EndpointParts) => {
   /** The name is given last, so a named namespace is a configured one; its host end may have been taken since. */
@@ -60,31 +59,16 @@ export const createNamedNamespaces = ({
     ])
   }
 
-  const mapIds = async (record: Recorder, pid: number, first: number): Promise<void> => {
-    for (const file of ['uid_map', 'gid_map'])
-      await record.write(`/proc/${pid}/${file}`, `0 ${first} ${idsPerContainer}`)
-  }
-
-  const connect = async (record: Recorder, id: string, { batch, pid }: SpareNamespace, address: string) => {
-    const [veth, gateway] = [names.veth(id), gatewayOf(subnet())]
-    // By pid, not by name: ip opens a named namespace and a co-process would hold it open for ever.
-    await host.run(record, [
-      `link add name ${veth} type veth peer name eth0 address ${hardwareAddressOf(addressOnly(address))} netns ${pid}`,
-    ])
-    await batch.run(
-      record,
-      [
-        'link set dev eth0 up',
-        `address add ${address} broadcast + dev eth0`,
-        `route add default via ${gateway}`,
-      ],
-      `nsenter --net=/proc/${pid}/ns/net ip`,
-    )
-    await host.run(record, [
-      `link set dev ${veth} alias ${names.netns(id)} master ${names.bridge} up`,
-      ...(icc ? [] : [`link set dev ${veth} type bridge_slave isolated on`]),
-    ])
-  }
+  const linkOf = (id: string, address: string): Interface => ({
+    veth: names.veth(id),
+    alias: names.netns(id),
+    bridge: names.bridge,
+    address: addressOnly(address),
+    prefixLength: subnet().length,
+    gateway: gatewayOf(subnet()),
+    hardwareAddress: hardwareAddressOf(addressOnly(address)),
+    isolated: !icc,
+  })
 
   /** Makes what is not there, with an interface when it is given an address; answers the user namespace. */
   const ensure = async (
@@ -96,14 +80,14 @@ export const createNamedNamespaces = ({
     // A range that is new has not been mapped by any namespace that is there.
     if (lease?.fresh || !isComplete(id, networkMode)) {
       await remove(record, id)
-      await spares[usernsMode].with(async (spare) => {
-        if (lease) await mapIds(record, spare.pid, lease.first)
-        if (address !== undefined) await connect(record, id, spare, address)
-        // Before anything runs in it.
-        if (address !== undefined && canForge(process.capabilities))
-          await guard.guard(record, id, addressOnly(address))
-        // Last: until it has a name, the namespace and its veth die with the process, and a crash leaves nothing.
-        await host.run(record, [`netns attach ${names.netns(id)} ${spare.pid}`])
+      // Before anything can run in it.
+      if (address !== undefined && canForge(process.capabilities))
+        await guard.guard(record, id, addressOnly(address))
+      await maker.make(record, {
+        name: names.netns(id),
+        path: names.netnsPath(id),
+        ids: lease && { first: lease.first, count: idsPerContainer },
+        link: address === undefined ? undefined : linkOf(id, address),
       })
     }
     const userNamespace = lease && {

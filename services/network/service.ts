@@ -10,7 +10,7 @@ import { createIdLeases } from './id-leases.ts'
 import { createIpCoprocess } from './ip-batch.ts'
 import { createLabEndpoints } from './lab.ts'
 import { createLinkRemover } from './link-remover.ts'
-import { createSpareNamespaces } from './spare-namespaces.ts'
+import { createNamespaceMaker } from './namespace-maker.ts'
 import { createSpoofGuard } from './spoof-guard.ts'
 import { prepareStack, releaseStack } from './stack-network.ts'
 import { stackObjects } from './stack-objects.ts'
@@ -22,8 +22,7 @@ import { requireTools } from './tools.ts'
 export const networkService = (config: Config): HostServiceDefinition => {
   const leases = createAddressLeases(join(config.names.networkState, 'addresses'))
   const [host, remover, ids] = [createIpCoprocess(), createLinkRemover(), createIdLeases(config)]
-  // Few containers ask for the host's user namespace: theirs are made when they come.
-  const spares = { auto: createSpareNamespaces('own'), host: createSpareNamespaces('host', 0) }
+  const maker = createNamespaceMaker()
   let prepared: Subnet | undefined
   const subnet = (): Subnet => {
     if (!prepared)
@@ -34,7 +33,7 @@ export const networkService = (config: Config): HostServiceDefinition => {
     return prepared
   }
   const guard = createSpoofGuard(config)
-  const parts = { config, subnet, leases, ids, host, guard, spares, remover }
+  const parts = { config, subnet, leases, ids, host, guard, maker, remover }
   const endpoints = createEndpoints(parts)
   const lab = createLabEndpoints(parts)
   const pools = { addresses: [leases, lab.leases], ids, guard }
@@ -46,7 +45,7 @@ export const networkService = (config: Config): HostServiceDefinition => {
       requireTools()
       requireOwnPool(config)
       prepared = await prepareStack(record, log, config, leases)
-      spares.auto.fill()
+      maker.ready()
       remover.ready()
     },
     endpoints: [
@@ -69,7 +68,7 @@ export const networkService = (config: Config): HostServiceDefinition => {
       endpoint(release.network, async (_, { record }) => {
         const released = await releaseStack(record, config, pools, remover)
         prepared = undefined
-        spares.auto.drain()
+        await maker.end()
         remover.end()
         host.end()
         return { released }

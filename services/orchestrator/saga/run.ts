@@ -48,15 +48,6 @@ export const createRun = (
     if (await ledger.append(record([...taken, ...intents]))) work.results.splice(0, taken.length)
   }
 
-  /** Takes back the intents of steps that were never begun: there is nothing to undo. */
-  const withdraw = (): void => {
-    for (const step of definition.steps) {
-      const { name } = step.contract
-      const intended = work.foreseen().steps[name]?.status === 'doing'
-      if (first && intended && !work.hasBegun(step)) work.results.push({ step: name, status: 'undone' })
-    }
-  }
-
   const rest = async (seen: SagaState, now: number): Promise<void> => {
     const ended = (outcome: NonNullable<SagaState['outcome']>) =>
       journaled((transitions) => ({ kind: 'ended', outcome, transitions }))
@@ -78,7 +69,7 @@ export const createRun = (
       if (await work.linger()) await journaled(progressed)
       return
     }
-    if (!forward) withdraw()
+    if (!forward && first) work.withdraw(definition.steps)
     const seen = work.foreseen()
     if (!forward || now <= seen.deadline) {
       const lacking = unintended(definition, seen)

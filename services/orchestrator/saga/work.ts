@@ -78,7 +78,13 @@ export const createWork = ({ ledger, executor, clock, signal }: WorkParts) => {
       !inFlight.has(name) && !results.some((result) => result.step === name),
     /** Whether a step is still being done. */
     isDoing: (): boolean => [...inFlight].some((name) => ledger.current().steps[name]?.status === 'doing'),
-    hasBegun: ({ contract: { name } }: Step): boolean => begun.has(name),
+    /** Takes back the intents of steps that were never begun: there is nothing to undo. */
+    withdraw: (steps: readonly Step[]): void => {
+      const seen = foreseen().steps
+      for (const { contract } of steps)
+        if (seen[contract.name]?.status === 'doing' && !begun.has(contract.name))
+          results.push({ step: contract.name, status: 'undone' })
+    },
     /** Waits for a result or a wake-up; answers true when results have waited long enough to be journaled. */
     linger: async (): Promise<boolean> => {
       const waiting = results.length
