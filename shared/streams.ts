@@ -55,6 +55,8 @@ export const streams = ({ ackWaitMs, eventsMaxBytes }: { ackWaitMs: number; even
     ack_wait: 120 * seconds,
     max_ack_pending: 1000,
     deliver_policy: 'new',
+    // Few events are of interest, and their type says which.
+    headers_only: true,
   },
   buckets: ['containers', 'names'],
 })

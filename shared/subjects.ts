@@ -14,6 +14,8 @@ export const subjects = {
   event: (kind: string, id: string) => `event.${kind}.${id}`,
   events: (kind = '*') => `event.${kind}.*`,
   everyEvent: 'event.>',
+  /** Asks orchestrators to look at a container's log at once. */
+  lookAt: (id: string) => `hint.container.${id}`,
   /** A key of a bucket. */
   key: (bucket: string, key: string) => `$KV.${bucket}.${key}`,
   /** First token of a user's inboxes, which nobody else may read; of a client's what every NATS client takes untold. */

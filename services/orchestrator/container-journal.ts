@@ -81,6 +81,8 @@ export const containerJournal = ({ bus, id, commandId, content, log, signal }: J
       }
       const { sequence } = await retrying(() => bus.append(event, expectedSequence), { signal, log })
       known = { entries: [...known.entries, { sequence, messageId, record }], sequence }
+      // Whoever drives the saga shall not learn it from its next append.
+      if (record.kind === 'cancelled') bus.hintAt(id)
       return sequence
     },
   }

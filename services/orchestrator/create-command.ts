@@ -31,11 +31,23 @@ const sameSpec = (wanted: ContainerSpec, existing: ContainerSpec): boolean =>
 
 const nothing = foldContainer([])
 
+const mostGiven = 1000
+
 /** Carries out `container.create`: to exactly one outcome, by whichever orchestrator it is delivered to. */
 export const createCommand = ({ bus, log, runs, node, idOfName, config }: CreateParts): Act => {
+  /** Who was given a name here, which the list shows a moment later. */
+  const given = new Map<string, string>()
+
+  const give = (name: string, id: string): void => {
+    given.delete(name)
+    given.set(name, id)
+    const oldest = given.size > mostGiven ? given.keys().next().value : undefined
+    if (oldest !== undefined) given.delete(oldest)
+  }
+
   /** The projection may be behind: only a holder that its own log shows alive is in the way. */
   const requireFreeName = async ({ id, name }: ContainerSpec): Promise<void> => {
-    const holder = idOfName(name)
+    const holder = given.get(name) ?? idOfName(name)
     if (holder === undefined || holder === id || isGone((await readContainer(bus, holder)).saga)) return
     throw new Failure('conflict', `the name "${name}" is in use by container ${holder}`, {
       details: { container: holder },
@@ -47,6 +59,7 @@ export const createCommand = ({ bus, log, runs, node, idOfName, config }: Create
     const { name: saga, version } = spec.networkMode === 'lab' ? createLabContainer : createContainer
     const run = runs.open(spec.id, commandId, known, { saga, version })
     if (!(await run.start(spec))) return false
+    give(spec.name, spec.id)
     await runs.drive(spec.id, run)
     return true
   }

@@ -50,9 +50,7 @@ bus.hints('service', (_, raw) => {
   const { data } = JSON.parse(raw) as { data?: { node?: string; service?: string } }
   if (data?.node && data.service) hosts.restarted(data.node, data.service)
 })
-bus.hints('container', (id, raw) => {
-  if (raw.includes('"saga.cancelled"')) void runs.refresh(id)
-})
+bus.hintsToLook((id) => void runs.refresh(id))
 
 const reach = createReach({ bus, projection, node })
 const start = createStarter({ bus, executor: hosts, reach })
@@ -78,7 +76,7 @@ await bus.serve({
 const consuming = durableCommands.map((subject) =>
   bus.consumeCommands(subject.replace('.', '-'), (command) => void deliveries.handle(command), stop.signal),
 )
-const following = [projection.ended, followExits(bus, start, log, stop.signal)]
+const following = [projection.ended, followExits({ bus, start, projection, log }, stop.signal)]
 const { reconcileMs: everyMs } = config
 const staleMs = 6 * ackWaitMs
 const reconciler = createReconciler({

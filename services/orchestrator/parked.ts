@@ -64,18 +64,21 @@ const parked = (id: string, node: string, events: readonly StoredEvent[], failur
   }
 }
 
-interface View {
+export interface View {
   container: Container | undefined
   /** What the log says, if it can be read. */
   known?: ContainerLog
   /** Why the log of a parked container cannot be read. */
   failure?: Failure
-  events: StoredEvent[]
+  events: readonly StoredEvent[]
 }
 
 /** A container for whoever looks at it: one whose log cannot be read is there too, as stuck. */
-export const viewContainer = async (bus: Bus, id: string, node: string): Promise<View> => {
-  const events = await bus.journal('container', id)
+export const viewContainer = async (bus: Bus, id: string, node: string): Promise<View> =>
+  viewLog(await bus.journal('container', id), id, node)
+
+/** The same of a log that is at hand. */
+export const viewLog = (events: readonly StoredEvent[], id: string, node: string): View => {
   try {
     const known = foldContainer(events)
     return { container: known.container, known, events }

@@ -1,17 +1,12 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Bus } from '../../shared/bus.ts'
-import { checkpointType } from '../../shared/contracts/checkpoint.ts'
 import { Container } from '../../shared/contracts/container.ts'
 import type { StoredEvent } from '../../shared/contracts/event.ts'
 import type { Log } from '../../shared/log.ts'
 import { idOfEvent } from '../../shared/subjects.ts'
 import { Failure } from '../../shared/failure.ts'
-import { backoffMs, retrying } from '../../shared/retry.ts'
-import { bounded } from './checkpoint.ts'
-import { tellParked, viewContainer } from './parked.ts'
-
-/** Journal events that change nothing a list shows. */
-const silent = new Set(['saga.progressed', 'saga.resumed', 'container.rejected', checkpointType])
+import { retrying } from '../../shared/retry.ts'
+import { createProjector } from './projector.ts'
 
 /** How long a question waits for the list to take in what is already on the log. */
 const behindMs = 2000
@@ -43,34 +38,7 @@ export const createProjection = async ({ bus, node, log, signal }: ProjectionPar
   const known = new Map<string, Container>()
   let seen = 0
 
-  const project = async (id: string): Promise<void> => {
-    // The entry first: if it is still the last when it is replaced, what is written is no older than what it said.
-    const entry = await bucket.get(id)
-    const { container, known: readable, events, failure } = await viewContainer(bus, id, node)
-    if (failure) await tellParked(bus, id, { events, failure })
-    if (readable) await bounded({ bus, log }, id, readable)
-    const previousSeq = entry?.revision ?? 0
-    if (container && container.status !== 'deleted' && container.status !== 'failed')
-      return void (await bucket.put(id, JSON.stringify(container), { previousSeq }))
-    // Without a mark another orchestrator could still bring it back, out of a log that it read before.
-    const marked = entry ? entry.operation !== 'PUT' : !container
-    if (!marked) await bucket.delete(id, { previousSeq })
-  }
-
-  /** Until it is done. */
-  const projected = async (id: string): Promise<void> => {
-    for (let attempt = 1; ; attempt++) {
-      try {
-        return await project(id)
-      } catch (error) {
-        if (!(error instanceof Failure) || signal.aborted) throw error
-        const again = error.retryable || error.code === 'stale'
-        log[again ? 'debug' : 'warn']({ container: id, reason: error.message }, 'container not projected')
-        if (!again) return
-        await delay(backoffMs(attempt), undefined, { signal })
-      }
-    }
-  }
+  const projector = createProjector({ bus, bucket, node, log, signal })
 
   const see = ({ key, operation, value, revision }: Update): void => {
     seen = revision
@@ -95,8 +63,8 @@ export const createProjection = async ({ bus, node, log, signal }: ProjectionPar
 
   const consume = () => {
     const handle = async (events: readonly StoredEvent[]): Promise<void> => {
-      const telling = events.filter(({ event }) => !event || !silent.has(event.type))
-      await Promise.all([...new Set(telling.map(({ subject }) => idOfEvent(subject)))].map(projected))
+      const byId = Object.entries(Object.groupBy(events, ({ subject }) => idOfEvent(subject)))
+      await Promise.all(byId.map(([id, came = []]) => projector.take(id, came)))
     }
     const { hurry, ended } = bus.consumeEvents('projector', handle, signal)
     return {
@@ -109,7 +77,8 @@ export const createProjection = async ({ bus, node, log, signal }: ProjectionPar
 
   /** Projects every container of the log, and drops those that it does not know; answers how many there are now. */
   const rebuild = async (): Promise<number> => {
-    for (const id of new Set([...known.keys(), ...(await bus.idsOf('container'))])) await projected(id)
+    for (const id of new Set([...known.keys(), ...(await bus.idsOf('container'))]))
+      await projector.project(id)
     const mark = await bucket.get(completeKey)
     // Of two that start at once one is the first to say it.
     const said = (error: unknown): void => {

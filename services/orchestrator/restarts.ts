@@ -1,11 +1,13 @@
 import type { Bus } from '../../shared/bus.ts'
 import type { Container } from '../../shared/contracts/container.ts'
+import type { ToldEvent } from '../../shared/bus/event-consumers.ts'
 import type { CloudEvent, StoredEvent } from '../../shared/contracts/event.ts'
 import * as host from '../../shared/contracts/operations.ts'
 import { Failure, type FailureCode } from '../../shared/failure.ts'
 import type { Log } from '../../shared/log.ts'
 import { idOfEvent, subjects } from '../../shared/subjects.ts'
 import { foldContainer, readContainer } from './container-log.ts'
+import type { Projection } from './projection.ts'
 import type { Reach } from './reach.ts'
 import { restartDelayMs, wantsRestart } from './restart-policy.ts'
 import { redoSteps } from './restore.ts'
@@ -58,8 +60,25 @@ const isStartTold = (events: readonly StoredEvent[], { data: { startedAt } }: Cl
 /** What time does not heal: the container has gone, or can never be started again. */
 const hopeless = new Set<FailureCode>(['not_found', 'conflict', 'stale', 'unsupported', 'invalid_message'])
 
+interface FollowParts {
+  bus: Bus
+  start: Starter
+  projection: Pick<Projection, 'get'>
+  log: Log
+}
+
 /** Follows exits, whichever orchestrator takes each, and starts again what its restart policy wants. */
-export const followExits = (bus: Bus, start: Starter, log: Log, signal: AbortSignal): Promise<void> => {
+export const followExits = (
+  { bus, start, projection, log }: FollowParts,
+  signal: AbortSignal,
+): Promise<void> => {
+  /** Nothing follows the end of most containers, which the list knows if it shows the run that has ended. */
+  const isIndifferent = (id: string, messageId: string): boolean => {
+    const { spec, startedAt } = projection.get(id) ?? {}
+    const isSameRun = startedAt !== undefined && messageId.endsWith(`:${startedAt}`)
+    return isSameRun && spec?.restart === 'no' && !spec.autoRemove
+  }
+
   /** Once for an exit, however often it is tried again. */
   const tell = async (id: string, sequence: number, { code, message }: Failure): Promise<void> => {
     const messageId = `${id}:restart-failed:${sequence}`
@@ -68,11 +87,13 @@ export const followExits = (bus: Bus, start: Starter, log: Log, signal: AbortSig
     await bus.publishEvent({ kind: 'container', id, type: 'container.restart-failed', messageId, data })
   }
 
-  const consider = async ({ subject, sequence, event }: StoredEvent, deliveries: number) => {
-    if (event?.type !== 'container.exited') return undefined
+  const consider = async ({ subject, sequence, type, messageId }: ToldEvent, deliveries: number) => {
     const id = idOfEvent(subject)
+    if ((type ?? 'container.exited') !== 'container.exited' || isIndifferent(id, messageId)) return undefined
     try {
       const events = await bus.journal('container', id)
+      const event = events.find((stored) => stored.sequence === sequence)?.event
+      if (event?.type !== 'container.exited') return undefined
       const { container } = foldContainer(events)
       // A quick process ends before its start is told, and the count of restarts is not known before that.
       if (container?.status === 'creating') return restartDelayMs(0)

@@ -3,74 +3,113 @@ import type { Log } from '../log.ts'
 import { idOfEvent, subjects } from '../subjects.ts'
 import { consume } from './consume.ts'
 import { gather } from './gather.ts'
-import type { JsMsg, NatsConnection } from './nats.ts'
+import { typeHeaderName } from './event-log.ts'
+import type { JsMsg, Msg, NatsConnection } from './nats.ts'
+
+/** An event without its body. */
+export interface ToldEvent {
+  sequence: number
+  subject: string
+  /** Absent in events that were written without it. */
+  type: string | undefined
+  messageId: string
+}
 
 /** How long events wait for others, which cost little more when they are dealt with together. */
 const gatherMs = 20
 
+/** Of those that the client knows, the header by which a writer compares and sets. */
+const expectedHeader = 'Nats-Expected-Last-Subject-Sequence'
+
+const received = ({ seq, subject, data, headers }: JsMsg): StoredEvent => {
+  const expected = headers?.get(expectedHeader)
+  return { ...storedEvent(seq, subject, data), expected: expected ? Number(expected) : undefined }
+}
+
 /** Facts as they come: consumed once by whoever takes them, or hinted at. */
-export const eventConsumers = (connection: NatsConnection, log: Log) => ({
-  /**
-   * Hands the events of a durable consumer to `handle`, those of a moment together; acknowledged when it resolves.
-   * `hurry` hands over at once what has come.
-   */
-  consumeEvents: (durable: string, handle: (events: StoredEvent[]) => Promise<void>, signal: AbortSignal) => {
-    const batches = gather<JsMsg>(gatherMs)
-    const receive = async () => {
-      for await (const message of consume(connection, 'EVENTS', durable, signal)) batches.add(message)
-    }
-    const hand = async () => {
-      for await (const batch of batches.take()) {
-        await handle(batch.map(({ seq, subject, data }) => storedEvent(seq, subject, data)))
-        // Together, so that they leave in one write.
-        for (const message of batch) message.ack()
-      }
-    }
-    return { hurry: batches.hurry, ended: Promise.all([receive().finally(batches.end), hand()]) }
-  },
-
-  /** Hands each event of a durable consumer to `handle` at once; what it answers is the delay until it is delivered again. */
-  considerEvents: async (
-    durable: string,
-    handle: (event: StoredEvent, deliveries: number) => Promise<number | undefined>,
-    signal: AbortSignal,
-  ) => {
-    const done = gather<JsMsg>(gatherMs)
-    const acknowledge = async () => {
-      for await (const batch of done.take()) for (const message of batch) message.ack()
-    }
-    const consider = async () => {
-      for await (const message of consume(connection, 'EVENTS', durable, signal)) {
-        const event = storedEvent(message.seq, message.subject, message.data)
-        void handle(event, message.info.redeliveryCount).then((delayMs) =>
-          delayMs === undefined ? done.add(message) : message.nak(delayMs),
-        )
-      }
-    }
-    await Promise.all([consider().finally(done.end), acknowledge()])
-  },
-
-  /** Whether a durable consumer has dealt with everything up to a sequence. */
-  hasConsumed: async (durable: string, sequence: number): Promise<boolean> => {
-    const manager = await connection.jetstreamManager({ checkAPI: false })
-    const { num_pending, num_ack_pending, ack_floor } = await manager.consumers.info('EVENTS', durable)
-    return ack_floor.stream_seq >= sequence || num_pending + num_ack_pending === 0
-  },
-
-  /** Every id that has events of this kind. */
-  idsOf: async (kind: string): Promise<string[]> => {
-    const manager = await connection.jetstreamManager()
-    const { state } = await manager.streams.info('EVENTS', { subjects_filter: subjects.events(kind) })
-    return Object.keys(state.subjects ?? {}).map(idOfEvent)
-  },
-
-  /** Sees events as they are stored, without a promise to see all: hints to look. */
-  hints: (kind: string, see: (id: string, raw: string) => void): void => {
-    connection.subscribe(subjects.events(kind), {
+export const eventConsumers = (connection: NatsConnection, log: Log) => {
+  const hear = (subject: string, see: (id: string, message: Msg) => void): void => {
+    connection.subscribe(subject, {
       callback: (error, message) => {
-        if (error) return log.error({ err: error, kind }, 'subscription ended')
-        see(idOfEvent(message.subject), message.string())
+        if (error) return log.error({ err: error, subject }, 'subscription ended')
+        see(idOfEvent(message.subject), message)
       },
     })
-  },
-})
+  }
+  return {
+    /**
+     * Hands the events of a durable consumer to `handle`, those of a moment together; acknowledged when it resolves.
+     * `hurry` hands over at once what has come.
+     */
+    consumeEvents: (
+      durable: string,
+      handle: (events: StoredEvent[]) => Promise<void>,
+      signal: AbortSignal,
+    ) => {
+      const batches = gather<JsMsg>(gatherMs)
+      const receive = async () => {
+        for await (const message of consume(connection, 'EVENTS', durable, signal)) batches.add(message)
+      }
+      const hand = async () => {
+        for await (const batch of batches.take()) {
+          await handle(batch.map(received))
+          // Together, so that they leave in one write.
+          for (const message of batch) message.ack()
+        }
+      }
+      return { hurry: batches.hurry, ended: Promise.all([receive().finally(batches.end), hand()]) }
+    },
+
+    /**
+     * Hands each event of a durable consumer, without its body, to `handle` at once; what it answers is the delay
+     * until it is delivered again.
+     */
+    considerEvents: async (
+      durable: string,
+      handle: (event: ToldEvent, deliveries: number) => Promise<number | undefined>,
+      signal: AbortSignal,
+    ) => {
+      const done = gather<JsMsg>(gatherMs)
+      const acknowledge = async () => {
+        for await (const batch of done.take()) for (const message of batch) message.ack()
+      }
+      const consider = async () => {
+        for await (const message of consume(connection, 'EVENTS', durable, signal)) {
+          const { seq: sequence, subject, headers } = message
+          const event = {
+            sequence,
+            subject,
+            type: headers?.get(typeHeaderName) || undefined,
+            messageId: headers?.get('Nats-Msg-Id') ?? '',
+          }
+          void handle(event, message.info.redeliveryCount).then((delayMs) =>
+            delayMs === undefined ? done.add(message) : message.nak(delayMs),
+          )
+        }
+      }
+      await Promise.all([consider().finally(done.end), acknowledge()])
+    },
+
+    /** Whether a durable consumer has dealt with everything up to a sequence. */
+    hasConsumed: async (durable: string, sequence: number): Promise<boolean> => {
+      const manager = await connection.jetstreamManager({ checkAPI: false })
+      const { num_pending, num_ack_pending, ack_floor } = await manager.consumers.info('EVENTS', durable)
+      return ack_floor.stream_seq >= sequence || num_pending + num_ack_pending === 0
+    },
+
+    /** Every id that has events of this kind. */
+    idsOf: async (kind: string): Promise<string[]> => {
+      const manager = await connection.jetstreamManager()
+      const { state } = await manager.streams.info('EVENTS', { subjects_filter: subjects.events(kind) })
+      return Object.keys(state.subjects ?? {}).map(idOfEvent)
+    },
+
+    /** Sees events as they are stored, without a promise to see all: hints to look. */
+    hints: (kind: string, see: (id: string, raw: string) => void): void =>
+      hear(subjects.events(kind), (id, message) => see(id, message.string())),
+
+    /** Tells every orchestrator to look at a container's log, without a promise that it is heard. */
+    hintAt: (id: string): void => connection.publish(subjects.lookAt(id)),
+    hintsToLook: (see: (id: string) => void): void => hear(subjects.lookAt('*'), see),
+  }
+}

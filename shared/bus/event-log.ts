@@ -6,10 +6,19 @@ import { subjects } from '../subjects.ts'
 import { encode } from '../wire.ts'
 import { failureOf } from './failure-of.ts'
 import { unlessLost } from './lost-replies.ts'
-import type { NatsConnection } from './nats.ts'
+import { type NatsConnection, headers } from './nats.ts'
 import { storedEvents } from './stored-events.ts'
 
 const maxJournalRecords = 10_000
+
+/** The event's type for readers that are not sent its body; named as in the NATS binding of CloudEvents. */
+export const typeHeaderName = 'ce-type'
+
+const typeHeader = (type: string) => {
+  const named = headers()
+  named.set(typeHeaderName, type)
+  return named
+}
 
 /** Facts: appended, and read by what they are about. */
 export const eventLog = (connection: NatsConnection, source: string, log: Log) => {
@@ -19,7 +28,7 @@ export const eventLog = (connection: NatsConnection, source: string, log: Log) =
     const subject = subjects.event(event.kind, event.id)
     const expect = expectedSequence === undefined ? {} : { expect: { lastSubjectSequence: expectedSequence } }
     try {
-      const options = { msgID: event.messageId, ...expect }
+      const options = { msgID: event.messageId, headers: typeHeader(event.type), ...expect }
       const published = connection
         .jetstream()
         .publish(subjects.append(event.kind, event.id), encode(cloudEvent(event, source)), options)

@@ -41,6 +41,8 @@ export interface StoredEvent {
   /** Undefined when the record is not a CloudEvent; `raw` says what it is. */
   event: CloudEvent | undefined
   raw: string
+  /** The sequence that its writer took for the last of the subject; absent where nobody compared. */
+  expected?: number | undefined
 }
 
 /** The CloudEvent of a new fact. */

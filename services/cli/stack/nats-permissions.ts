@@ -83,6 +83,7 @@ const orchestrator = (node: string): Permissions => ({
     ...hostServices.map((name) => subjects.host('*', name, '*')),
     ...kinds.map((kind) => subjects.append(kind, '*')),
     subjects.append('service', `${node}-orchestrator`),
+    subjects.lookAt('*'),
     // Of a container that is to go once it has ended.
     subjects.delete,
     `${api}.INFO`,
@@ -95,7 +96,7 @@ const orchestrator = (node: string): Permissions => ({
   ],
   subscribe: [
     ...Object.values(verbs).map(({ subject }) => subject),
-    subjects.events('container'),
+    subjects.lookAt('*'),
     subjects.events('service'),
     ...discovery('orchestrator'),
   ],

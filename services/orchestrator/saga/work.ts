@@ -4,8 +4,8 @@ import type { Ledger } from './ledger.ts'
 import { type Clock, type Executor, perform } from './perform.ts'
 import { type SagaState, apply, inputOf } from './state.ts'
 
-/** How long results may wait for the next intent before they are journaled by themselves. */
-const lingerMs = 25
+/** How long results may wait for the outcome before they are journaled by themselves. */
+const lingerMs = 500
 
 interface WorkParts {
   ledger: Ledger
@@ -87,12 +87,13 @@ export const createWork = ({ ledger, executor, clock, signal }: WorkParts) => {
     },
     /** Waits for a result or a wake-up; answers true when results have waited long enough to be journaled. */
     linger: async (): Promise<boolean> => {
-      const waiting = results.length
       const ended = new AbortController()
-      await Promise.race([changed.promise, ...(waiting > 0 ? [clock.delay(lingerMs, ended.signal)] : [])])
-      ended.abort()
+      const waited =
+        results.length > 0 && clock.delay(lingerMs, ended.signal).then(() => !ended.signal.aborted)
+      const isOver = await Promise.race([changed.promise, ...(waited ? [waited] : [])])
+      ended.abort('no longer waited for') // without a reason an exception is made, which takes longer than the rest
       if (bug) throw bug
-      return waiting > 0 && results.length === waiting
+      return isOver === true
     },
   }
 }
