@@ -1,4 +1,15 @@
-import { chownSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  chownSync,
+  closeSync,
+  constants,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs'
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { z } from 'zod'
@@ -27,6 +38,8 @@ export interface ContainerPlan extends Omit<LabInput, 'dns' | 'dnsSearch'> {
 export const bundlePaths = (directory: string) => ({
   directory,
   plan: join(directory, 'plan'),
+  /** Made by the native program: tells a runtime that was started before its plan. */
+  planFifo: join(directory, 'plan.fifo'),
   report: join(directory, 'report'),
   spec: join(directory, 'spec.json'),
   /** Init's pid and start time, written by the native program. */
@@ -62,8 +75,28 @@ export const readIfThere = (file: string): string | undefined => {
   }
 }
 
-const writePlan = (paths: BundlePaths, operations: readonly Operation[]): void =>
-  writeFileSync(paths.plan, encodePlan(operations), { mode: 0o600 })
+/** Wakes the runtime that waits for the plan. With no FIFO, or nobody at it, none waits: it will find the plan. */
+const tellOfPlan = (paths: BundlePaths): void => {
+  let fd: number
+  try {
+    fd = openSync(paths.planFifo, constants.O_WRONLY | constants.O_NONBLOCK)
+  } catch (error) {
+    if (['ENOENT', 'ENXIO'].includes(errnoOf(error) ?? '')) return
+    throw error
+  }
+  try {
+    writeSync(fd, 'p')
+  } finally {
+    closeSync(fd)
+  }
+}
+
+/** Comes to its name whole: a runtime may be looking for it. */
+const writePlan = (paths: BundlePaths, operations: readonly Operation[]): void => {
+  writeFileSync(`${paths.plan}.new`, encodePlan(operations), { mode: 0o600 })
+  renameSync(`${paths.plan}.new`, paths.plan)
+  tellOfPlan(paths)
+}
 
 /** Keeps what the container is made from; whole or not at all, whenever this program dies. */
 export const writeSpec = (paths: BundlePaths, spec: ContainerPlan): void => {
@@ -71,7 +104,7 @@ export const writeSpec = (paths: BundlePaths, spec: ContainerPlan): void => {
   renameSync(`${paths.spec}.new`, paths.spec)
 }
 
-/** Writes what a new container needs. Synchronous: each file takes microseconds, the thread pool ten times as long. */
+/** Writes what a new container needs, the plan last. Synchronous: each file takes microseconds, the thread pool ten times as long. */
 export const writeContainerBundle = (
   paths: BundlePaths,
   spec: ContainerPlan,

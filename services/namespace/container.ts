@@ -1,4 +1,4 @@
-import { existsSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
 import { Failure, privilegedRefused } from '../../shared/failure.ts'
 import type { ProcessState } from '../../shared/contracts/operations.ts'
 import type { Recorder } from '../../shared/recorder.ts'
@@ -20,6 +20,7 @@ import { forgetRun, launch, release } from './launch.ts'
 import { makeLogRoom, noteLogOrigin } from './log-file.ts'
 import { monitorOf } from './monitor.ts'
 import { containerPlan } from './plan.ts'
+import { launchOf, takePrepared } from './prepared-launch.ts'
 import { type Init, isAlive, readInit } from './process-identity.ts'
 import { removeContainer } from './removal.ts'
 import { stateOf } from './state.ts'
@@ -40,9 +41,14 @@ export const labPlanOf = ({ dns, dnsSearch, ...spec }: LabInput): ContainerPlan 
   search: dnsSearch,
 })
 
-const make = async (host: NamespaceHost, record: Recorder, spec: ContainerPlan): Promise<Init> => {
-  const { id, process, cgroupDirectories } = spec
-  const paths = host.paths(id)
+const make = async (
+  host: NamespaceHost,
+  record: Recorder,
+  spec: ContainerPlan,
+  prepared?: Promise<string | undefined>,
+): Promise<Init> => {
+  const { process, cgroupDirectories } = spec
+  const paths = host.paths(spec.id)
   const filter = await host.filters.fileOf(record, spec.seccomp, process.capabilities)
   const plan = containerPlan(spec, paths, {
     cgroupMounts: host.cgroupMounts,
@@ -50,24 +56,18 @@ const make = async (host: NamespaceHost, record: Recorder, spec: ContainerPlan):
     bindAllow: host.bindAllow,
   })
   const kills = oomKills(cgroupDirectories)
+  makeLogRoom(paths, spec.logSizeBytes)
   await record.call(`mkdir -p ${paths.directory}`, () => {
-    writeContainerBundle(paths, spec, plan)
+    mkdirSync(paths.directory, { recursive: true, mode: 0o700 })
     // The counter is the cgroup's, which outlives a run.
     if (kills > 0) writeFileSync(paths.oomBaseline, String(kills), { mode: 0o600 })
+    writeContainerBundle(paths, spec, plan)
   })
-  const { terminal, stdin } = process
-  makeLogRoom(paths, spec.logSizeBytes)
   const init = await launch(host.monitor, record, {
-    request: {
-      id,
-      paths,
-      exitDirectory: host.names.exits,
-      terminal,
-      stdin,
-      logSizeBytes: spec.logSizeBytes,
-    },
+    request: launchOf(host, spec),
+    prepared,
     plan,
-    where: `container ${id}`,
+    where: `container ${spec.id}`,
     userNamespace: spec.userNamespace,
   })
   noteLogOrigin(paths)
@@ -99,9 +99,10 @@ export const ensureInit = async (
     if (!isAlive(whole)) writeSpec(paths, spec)
     return whole
   }
-  if (existsSync(paths.directory)) await remove()
+  const prepared = takePrepared(host, spec.id)
+  if (!prepared && existsSync(paths.directory)) await remove()
   try {
-    return await make(host, record, spec)
+    return await make(host, record, spec, prepared)
   } catch (error) {
     await remove()
     throw error

@@ -9,6 +9,7 @@ import { type Recorder, systemPath } from '../../shared/recorder.ts'
 import { type BundlePaths, bundlePaths } from './bundle.ts'
 import { readCgroupMounts } from './cgroup-mounts.ts'
 import { type MonitorHost, createSpawner } from './monitor.ts'
+import type { PreparedLaunches } from './prepared-launch.ts'
 import { type Filters, createFilters } from './seccomp/filters.ts'
 
 /** What the service keeps of its host in memory; all of it found out again at the next start. */
@@ -17,6 +18,8 @@ export interface NamespaceHost {
   paths: (id: string) => BundlePaths
   exitFile: (id: string) => string
   monitor: MonitorHost
+  /** Monitors that were started ahead of their containers. */
+  prepared: PreparedLaunches
   cgroupMounts: readonly Mount[]
   filters: Filters
   allowPrivileged: boolean
@@ -55,6 +58,7 @@ export const prepareHost = async (
     paths: (id) => bundlePaths(names.bundle(id)),
     exitFile: (id) => join(names.exits, id),
     monitor: { conmon, spawner },
+    prepared: new Map(),
     cgroupMounts: readCgroupMounts(),
     filters,
     allowPrivileged,

@@ -11,6 +11,8 @@ import { transcriptOf } from './transcript.ts'
 
 interface Making {
   request: Launch
+  /** What conmon will say, if it was started ahead. */
+  prepared?: Promise<string | undefined> | undefined
   plan: readonly Operation[]
   /** As in "container 01K…". */
   where: string
@@ -21,11 +23,12 @@ interface Making {
 export const launch = async (
   monitor: MonitorHost,
   record: Recorder,
-  { request, plan, where, userNamespace }: Making,
+  { request, prepared, plan, where, userNamespace }: Making,
 ): Promise<Init> => {
   const { paths } = request
-  const refused = await record.call(shellLine(['conmon', ...monitorArguments(request)]), () =>
-    launchMonitor(monitor, request),
+  const refused = await record.call(
+    shellLine(['conmon', ...monitorArguments(request)]),
+    () => prepared ?? launchMonitor(monitor, request),
   )
   const report = parseReport(readIfThere(paths.report) ?? '')
   record.append(transcriptOf(plan, report, userNamespace ?? undefined))

@@ -30,7 +30,8 @@ export const killInit = async (
 }
 
 const endLaunchersOf = async (paths: BundlePaths): Promise<void> => {
-  const monitor = monitorOf(paths)
+  // A monitor that was started ahead waits for a plan that will not come.
+  const monitor = readIfThere(paths.plan) === undefined ? undefined : monitorOf(paths)
   // Without a pid file the launch was interrupted early: whoever names this bundle belongs to it.
   if (monitor === undefined && readIfThere(paths.monitorPid)?.trim() && readInit(paths.pid)) return
   await (monitor === undefined ? endLaunchers(launchersOf(paths), paths, 0) : endLaunchers([monitor], paths))
@@ -45,6 +46,7 @@ const execBundles = (paths: BundlePaths): BundlePaths[] =>
  */
 export const removeContainer = async (host: NamespaceHost, record: Recorder, id: string): Promise<void> => {
   const paths = host.paths(id)
+  host.prepared.delete(id)
   if (existsSync(paths.directory)) {
     await killInit(record, readInit(paths.pid), readSpec(paths)?.cgroupDirectories ?? [])
     for (const bundle of [...execBundles(paths), paths]) await endLaunchersOf(bundle)

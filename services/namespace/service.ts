@@ -12,11 +12,12 @@ import {
   processStop,
   release,
 } from '../../shared/contracts/operations.ts'
-import { labNamespace, labStart, namespace } from '../../shared/contracts/steps.ts'
+import { NamespacePreparation, labNamespace, labStart, namespace } from '../../shared/contracts/steps.ts'
 import { Failure } from '../../shared/failure.ts'
 import { type Context, type Endpoint, type HostServiceDefinition, endpoint } from '../../shared/service.ts'
 import { type LabInput, type NamespaceInput, readSpec } from './bundle.ts'
 import { ensureInit, labPlanOf, planOf, startContainer, startOnce } from './container.ts'
+import { prepareLaunch } from './prepared-launch.ts'
 import { makeExec, startExec, waitExec } from './exec.ts'
 import { markReported } from './exit-status.ts'
 import { watchExits } from './exits.ts'
@@ -47,6 +48,11 @@ const steps = (host: () => NamespaceHost): Endpoint[] => [
       const { pid, startedAt } = await ensureInit(host(), record, labPlanOf(input))
       return { pid, startedAt }
     },
+  },
+  {
+    verb: namespace.prepareVerb ?? 'prepare',
+    input: NamespacePreparation,
+    handle: async (input: z.output<typeof NamespacePreparation>) => prepareLaunch(host(), input),
   },
   {
     // Of both steps: what they made ends in the same way.

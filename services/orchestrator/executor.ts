@@ -78,6 +78,11 @@ export const hostExecutor = (
       const parsed = direction === 'do' ? contract.output.parse(output) : {}
       return { output: parsed as Record<string, unknown>, transcript }
     },
+    prepare: ({ contract, input, fence }) => {
+      const { node } = Placed.parse(input)
+      if (contract.prepareVerb)
+        bus.tell(subjects.host(node, contract.service, contract.prepareVerb), input, { fence })
+    },
     restarted: (node, service) =>
       giveUp(waiting.get(`${node}-${service}`) ?? [], `${service} on ${node} was restarted while it worked`),
   }

@@ -27,6 +27,7 @@ const die = (): never => {
  * the saga or its reverse, so that what follows is recovery and must succeed.
  */
 export const injecting = (executor: Executor): Executor => ({
+  ...executor,
   act: async (request: StepRequest) => {
     const { contract, direction, first } = request
     const known: Partial<Record<Injection['point'], RequestMeta['inject']>> = points[direction]

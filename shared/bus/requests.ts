@@ -86,6 +86,10 @@ export const requests = (connection: NatsConnection, log: Log) => ({
     }
   },
 
+  /** Sends a request of which no reply is awaited, nor that anyone takes it. */
+  tell: (subject: string, body: unknown, meta: RequestMeta): void =>
+    connection.publish(subject, encode(body), { headers: headersOf(meta) }),
+
   /** Answers requests by the NATS services convention (PING, INFO, STATS come with it). */
   serve: async ({ name, description, metadata, endpoints }: Served): Promise<void> => {
     const service = await connection.services.add({

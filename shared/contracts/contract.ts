@@ -32,6 +32,8 @@ export interface StepContract<
   undoVerb: string
   input: In
   output: Out
+  /** The verb that tells the service ahead, with what the specification says of the step, that `do` will come. */
+  prepareVerb?: string | undefined
   /** The specification has all of it: what other steps answered may be lost when `undo` is asked for. */
   undoInput: Undo
 }
@@ -57,7 +59,15 @@ export const stepContract = <
     input,
     output,
     undoInput = OnlyId as unknown as Undo,
-  }: { service: StepOwner; verbs?: [string, string]; input: In; output: Out; undoInput?: Undo },
+    prepareVerb,
+  }: {
+    service: StepOwner
+    verbs?: [string, string]
+    input: In
+    output: Out
+    undoInput?: Undo
+    prepareVerb?: string
+  },
 ): StepContract<Name, In, Out, Undo> => ({
   name,
   service,
@@ -66,4 +76,5 @@ export const stepContract = <
   input,
   output,
   undoInput,
+  prepareVerb,
 })

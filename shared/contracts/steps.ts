@@ -115,6 +115,14 @@ export const namespace = stepContract('namespace', {
     search: z.array(z.string()),
   }),
   output: Init,
+  prepareVerb: 'prepare',
+})
+
+/** What the `namespace` step's monitor is started with, while the other steps are still being done. */
+export const NamespacePreparation = z.object({
+  id: ContainerId,
+  process: Process.pick({ terminal: true, stdin: true }),
+  logSizeBytes: LogSize,
 })
 
 /** The lab's own order, 1: init with an empty network namespace of its own, waiting. */

@@ -1,12 +1,11 @@
-import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, readlinkSync, writeFileSync } from 'node:fs'
 import { readdir } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import test from 'ava'
 import { waitFor } from '../../services/namespace/bounded-wait.ts'
-import { nativeProgram } from '../../services/namespace/native-program.ts'
 import { execStart, execWait, processExec } from '../../shared/contracts/operations.ts'
+import { spawnAttacher } from '../../services/cli/commands/attach/attacher.ts'
 import { type NamespaceTestHost, logText, namespaceHost } from './namespace-host.ts'
 
 const executed = async (host: NamespaceTestHost, id: string, wish: object) => {
@@ -71,10 +70,10 @@ test('exec-wait gives up in time and can be asked again; undo ends what still ru
   t.false(existsSync(`/proc/${pid}`))
 })
 
-const attach = (socket: string) => {
-  const client = spawn(nativeProgram, ['attach', socket], { stdio: ['pipe', 'pipe', 'inherit'] })
+const attach = async (socket: string) => {
+  const client = await spawnAttacher(socket, 'pipe')
   const chunks: Buffer[] = []
-  client.stdout.on('data', (chunk: Buffer) => chunks.push(chunk))
+  client.stdout?.on('data', (chunk: Buffer) => chunks.push(chunk))
   const frames = () => {
     const found: [stream: number, text: string][] = []
     for (let rest = Buffer.concat(chunks); rest.length >= 8;) {
@@ -99,10 +98,9 @@ test('attach carries input, output and errors apart, and the end of input', asyn
     start: false,
     process: { stdin: true },
   })
-  const { client, text, ended } = attach(host.paths('x').attach)
+  const { client, text, ended } = await attach(host.paths('x').attach)
   const big = 'abcdefg\n'.repeat(40_000)
-  // What is written before the monitor has accepted is not lost: it is in the socket.
-  client.stdin.end(big)
+  client.stdin?.end(big)
   await host.send('start', { id: 'x' })
   t.is(await host.exitCode('x'), 4)
   await ended
@@ -117,24 +115,24 @@ test('a terminal is the container’s own, takes a size and lives on when its cl
     start: false,
     process: { terminal: true, stdin: true, env: ['PS1=$ '] },
   })
-  const { client, text, ended } = attach(host.paths('x').attach)
+  const { client, text, ended } = await attach(host.paths('x').attach)
   await host.send('start', { id: 'x' })
   const expectText = (part: string) => waitFor(() => text(1).includes(part) || undefined, 10_000)
   t.true(await expectText('$ '))
   writeFileSync(join(dirname(host.paths('x').attach), 'ctl'), '1 33 101\n')
-  client.stdin.write('tty; stat -c %t:%T /dev/console; echo $TERM\n')
+  client.stdin?.write('tty; stat -c %t:%T /dev/console; echo $TERM\n')
   t.true(await expectText('/dev/pts/0'), text(1))
   t.true(await expectText('xterm'))
   for (let tries = 0; tries < 50 && !text(1).includes('33 101'); tries++) {
-    client.stdin.write('stty size\n')
+    client.stdin?.write('stty size\n')
     await waitFor(() => text(1).includes('33 101') || undefined, 200)
   }
   t.true(text(1).includes('33 101'), text(1))
   client.kill()
   await ended
   t.is((await host.state('x'))['status'], 'running')
-  const second = attach(host.paths('x').attach)
-  second.client.stdin.write('exit 6\n')
+  const second = await attach(host.paths('x').attach)
+  second.client.stdin?.write('exit 6\n')
   t.is(await host.exitCode('x'), 6)
   await second.ended
 })

@@ -189,6 +189,9 @@ int create_container(const char *bundle, const char *pid_file, const char *conso
 	const int directory = open(bundle, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (directory < 0)
 		return refuse(bundle);
+	errno = plan_await(directory);
+	if (errno)
+		return refuse("plan");
 	if (plan_read("plan", directory, problem, sizeof problem)) {
 		(void)dprintf(STDERR_FILENO, "dolly-init: %s\n", problem);
 		return EXIT_USAGE;

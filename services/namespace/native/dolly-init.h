@@ -70,8 +70,12 @@ struct plan {
 extern struct plan plan;
 
 const struct operation *operation_named(const char *name);
+/* In the bundle: written to when a plan came after its monitor. */
+#define PLAN_FIFO "plan.fifo"
+
 /* Splits the bytes in place; the plan points into them. */
 int plan_parse(char *bytes, size_t size, char *problem, size_t problem_size);
+int plan_await(int directory);
 int plan_read(const char *path, int directory, char *problem, size_t size);
 
 int create_container(const char *bundle, const char *pid_file, const char *console_socket);

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -74,6 +75,26 @@ int plan_parse(char *bytes, size_t size, char *problem, size_t problem_size)
 	if (plan.clone + 2 >= plan.count || plan.steps[plan.count - 2].operation->enact != enact_wait)
 		return malformed(problem, problem_size, "no wait before the exec", size);
 	return 0;
+}
+
+/* The monitor may be started before the plan is there. Answers 0 or an errno. */
+int plan_await(int directory)
+{
+	char said = 0;
+	ssize_t got = 0;
+	struct pollfd waker = { .events = POLLIN };
+
+	if (faccessat(directory, "plan", F_OK, 0) == 0)
+		return 0;
+	/* Nonblocking: with nobody left to write, opening would wait for ever. */
+	waker.fd = openat(directory, PLAN_FIFO, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	if (waker.fd < 0)
+		return errno;
+	while ((got = read(waker.fd, &said, 1)) < 0 && (errno == EAGAIN || errno == EINTR))
+		(void)poll(&waker, 1, -1);
+	const int error = got < 0 ? errno : got == 0 ? ECANCELED : 0;
+	close(waker.fd);
+	return error;
 }
 
 int plan_read(const char *path, int directory, char *problem, size_t size)

@@ -8,6 +8,7 @@
 #include <linux/close_range.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -72,9 +73,24 @@ static int first_line(int fd, char *said, size_t size)
 	}
 }
 
+/* Where the service says that the plan is there. Open as long as somebody wants the launch; never closed, since a fork exits next. */
+static int hold_plan_fifo(const char *directory)
+{
+	char file[PATH_BYTES];
+	const int size = snprintf(file, sizeof file, "%s/" PLAN_FIFO, directory);
+	if (size < 0 || (size_t)size >= sizeof file)
+		return ENAMETOOLONG;
+	if (mkfifo(file, 0600) && errno != EEXIST)
+		return errno;
+	return open(file, O_RDWR | O_CLOEXEC) < 0 ? errno : 0;
+}
+
 static int launch(const struct monitor *monitor, char *said, size_t size)
 {
 	int sync[2];
+	const int held = hold_plan_fifo(monitor->directory);
+	if (held)
+		return held;
 	if (pipe2(sync, O_CLOEXEC))
 		return errno;
 	const pid_t child = fork();

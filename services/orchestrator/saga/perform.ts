@@ -31,6 +31,8 @@ export interface StepRequest {
 /** Carries requests to whoever owns the step's resource. Throws `Failure`. */
 export interface Executor {
   act(request: StepRequest): Promise<{ output: Record<string, unknown>; transcript: TranscriptEntry[] }>
+  /** Tells whoever owns the step's resource that it will be asked to make it; it may go unheard. */
+  prepare?(request: Pick<StepRequest, 'contract' | 'input' | 'fence'>): void
 }
 
 interface Performance {

@@ -97,6 +97,7 @@ export const createRun = (
       const transitions = intended(definition.steps)
       const { name: saga, version } = definition
       first = await ledger.append({ kind: 'started', saga, version, input, deadline, transitions })
+      if (first) work.prepare(definition.steps)
       return first
     },
     /**

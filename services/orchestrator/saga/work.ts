@@ -72,6 +72,14 @@ export const createWork = ({ ledger, executor, clock, signal }: WorkParts) => {
           wake()
         })
     },
+    /** Tells the services of steps that wait for others what will be asked of them. */
+    prepare: (steps: readonly Step[]): void => {
+      for (const { contract, needs } of steps) {
+        if (!contract.prepareVerb || needs.length === 0) continue
+        begun.add(contract.name)
+        executor.prepare?.({ contract, input: ledger.current().input, fence: ledger.fence })
+      }
+    },
     foreseen,
     /** Whether nobody works on the step and no result of it waits. */
     isIdle: ({ contract: { name } }: Step): boolean =>
