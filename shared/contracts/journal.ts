@@ -5,7 +5,8 @@ export const StepName = z.string()
 
 const Reason = z.object({ code: z.string(), reason: z.string() })
 const transcript = z.array(z.custom<TranscriptEntry>()).optional()
-const durationMs = z.number().optional()
+/** Milliseconds: since the run that did it began, and from the first request to the last reply. */
+const timing = { startedMs: z.number().optional(), durationMs: z.number().optional() }
 
 /** One transition of one step; a journal record holds those that were appended together. */
 export const Transition = z.discriminatedUnion('status', [
@@ -15,12 +16,12 @@ export const Transition = z.discriminatedUnion('status', [
     status: z.literal('done'),
     output: z.record(z.string(), z.unknown()),
     transcript,
-    durationMs,
+    ...timing,
   }),
-  z.object({ step: StepName, status: z.literal('failed'), error: Reason, transcript, durationMs }),
+  z.object({ step: StepName, status: z.literal('failed'), error: Reason, transcript, ...timing }),
   z.object({ step: StepName, status: z.literal('undoing') }),
-  z.object({ step: StepName, status: z.literal('undone'), transcript, durationMs }),
-  z.object({ step: StepName, status: z.literal('leaked'), error: Reason, transcript, durationMs }),
+  z.object({ step: StepName, status: z.literal('undone'), transcript, ...timing }),
+  z.object({ step: StepName, status: z.literal('leaked'), error: Reason, transcript, ...timing }),
   z.object({ step: StepName, status: z.literal('skipped'), error: Reason }),
 ])
 export type Transition = z.infer<typeof Transition>

@@ -158,3 +158,30 @@ test('completion offers the containers that are there', async (t) => {
   t.regex((await dolly(['complete', '--', 'rm', 'comp'])).stdout, /^completes\t/m)
   t.regex((await dolly(['complete', '--', 'run', 'busy'])).stdout, /^busybox:latest\t/m)
 })
+
+test('profile shows when each step ran and what took longest, of the launch and of the removal', async (t) => {
+  const { stdout: id } = await dolly(['run', '-d', '-q', '--name', 'timed', 'busybox', 'sleep', '1000'])
+  const shown = (await dolly(['profile', 'timed'])).stdout
+  t.regex(shown, /^completed in \d+ ms, begun \d{4}-/)
+  t.regex(shown, /^STEP +STATUS +STARTED +TOOK +WHEN$/m)
+  t.regex(shown, /^storage +done +\d+\.\d ms +\d+(\.\d)? ms +█/m)
+  t.regex(shown, /^\d+\.\d\d ms +storage +call +btrfs subvolume snapshot /m)
+  await dolly(['rm', '-q', '-f', 'timed'])
+  const phases = (await json(['profile', id])) as {
+    outcome: string
+    durationMs: number
+    steps: { step: string; status: string; startedMs: number; durationMs: number }[]
+  }[]
+  t.deepEqual(
+    phases.map(({ outcome }) => outcome),
+    ['completed', 'undone'],
+  )
+  for (const { durationMs, steps } of phases)
+    for (const step of steps) {
+      t.true(step.startedMs >= 0 && step.durationMs > 0, step.step)
+      // The records' own times are whole milliseconds.
+      t.true(step.startedMs + step.durationMs < durationMs + 2, `${step.step} within its phase`)
+    }
+  const started = (name: string) => phases[0]?.steps.find(({ step }) => step === name)?.startedMs ?? -1
+  t.true(started('namespace') > started('storage'), 'what needs another step begins after it')
+})

@@ -41,6 +41,11 @@ export const catalogue: readonly CommandEntry[] = [
   { name: 'unpause', description: 'thaw paused containers', load: () => import('./unpause.ts') },
   { name: 'events', description: 'print the log of events', load: () => import('./events.ts') },
   {
+    name: 'profile',
+    description: 'show where the time of a launch or a deletion went',
+    load: () => import('./profile.ts'),
+  },
+  {
     name: 'saga',
     description: 'see to launches and deletions that are stuck',
     load: () => import('./saga.ts'),

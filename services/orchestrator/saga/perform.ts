@@ -9,6 +9,8 @@ import type { Step } from './definition.ts'
 export interface Clock {
   /** Milliseconds since the epoch. */
   now(): number
+  /** Milliseconds of a clock that never jumps. */
+  elapsed(): number
   /** Resolves after the time, or at once when the signal aborts. */
   delay(ms: number, signal: AbortSignal): Promise<void>
 }
@@ -44,6 +46,8 @@ interface Performance {
   fresh: boolean
   executor: Executor
   clock: Clock
+  /** When the run began, by `clock.elapsed`. */
+  origin: number
   /** False once nobody wants the step done any more: it is not tried again. */
   wanted: () => boolean
   /** Throws when the run has lost its saga: a service that was restarted no longer knows whom to refuse. */
@@ -54,18 +58,20 @@ interface Performance {
 const transcriptOf = ({ details }: Failure): TranscriptEntry[] | undefined =>
   details['transcript'] as TranscriptEntry[] | undefined
 
-const failed = (
-  step: string,
-  direction: 'do' | 'undo',
-  failure: Failure,
-  durationMs: number,
-): Transition => ({
+const failed = (step: string, direction: 'do' | 'undo', failure: Failure, timing: Timing): Transition => ({
   step,
   status: direction === 'do' ? 'failed' : 'leaked',
   error: { code: failure.code, reason: failure.message },
   transcript: transcriptOf(failure),
-  durationMs,
+  ...timing,
 })
+
+interface Timing {
+  startedMs: number
+  durationMs: number
+}
+
+const microseconds = (ms: number): number => Math.round(ms * 1000) / 1000
 
 /**
  * Does or undoes one step, trying again as the step allows: `do` after retryable failures, `undo` after
@@ -79,13 +85,18 @@ export const perform = async ({
   fresh,
   executor,
   clock,
+  origin,
   wanted,
   confirm,
   signal,
 }: Performance): Promise<Transition> => {
   const { contract } = step
-  const begun = clock.now()
-  const deadline = begun + (direction === 'do' ? step.timeoutMs : step.undoTimeoutMs)
+  const begun = clock.elapsed()
+  const timing = (): Timing => ({
+    startedMs: microseconds(begun - origin),
+    durationMs: microseconds(clock.elapsed() - begun),
+  })
+  const deadline = clock.now() + (direction === 'do' ? step.timeoutMs : step.undoTimeoutMs)
   const attempts = direction === 'do' ? step.attempts : step.undoAttempts
   let spent = 0
   for (let tries = 1; ; tries++) {
@@ -101,16 +112,15 @@ export const perform = async ({
         timeoutMs,
         signal,
       })
-      const durationMs = clock.now() - begun
-      if (direction === 'undo') return { step: contract.name, status: 'undone', transcript, durationMs }
-      return { step: contract.name, status: 'done', output, transcript, durationMs }
+      if (direction === 'undo') return { step: contract.name, status: 'undone', transcript, ...timing() }
+      return { step: contract.name, status: 'done', output, transcript, ...timing() }
     } catch (error) {
       signal.throwIfAborted()
       if (!(error instanceof Failure)) throw error
       if (error.code !== 'unavailable') spent += 1
       const mayHelp = direction === 'undo' || (error.retryable && wanted())
       if (!mayHelp || spent >= attempts || clock.now() >= deadline) {
-        return failed(contract.name, direction, error, clock.now() - begun)
+        return failed(contract.name, direction, error, timing())
       }
     }
     await clock.delay(Math.min(backoffMs(tries), Math.max(0, deadline - clock.now())), signal)
@@ -122,6 +132,7 @@ export const perform = async ({
 /** The machine's clock. */
 export const systemClock: Clock = {
   now: () => Date.now(),
+  elapsed: () => performance.now(),
   delay: (ms, signal) =>
     new Promise((resolve) => {
       if (signal.aborted) return resolve()

@@ -16,6 +16,7 @@ interface WorkParts {
 
 /** The steps a run has under way, and their results until the journal has them. */
 export const createWork = ({ ledger, executor, clock, signal }: WorkParts) => {
+  const origin = clock.elapsed()
   const inFlight = new Set<string>()
   const begun = new Set<string>()
   const results: Transition[] = []
@@ -59,6 +60,7 @@ export const createWork = ({ ledger, executor, clock, signal }: WorkParts) => {
         fresh: ledger.fresh,
         executor,
         clock,
+        origin,
         wanted,
         confirm: ledger.refresh,
         signal,

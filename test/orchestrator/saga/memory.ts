@@ -48,6 +48,7 @@ export const quickClock = (): Clock & { advance: (ms: number) => void } => {
   let now = 0
   return {
     now: () => now,
+    elapsed: () => now,
     advance: (ms) => void (now += ms),
     delay: async (ms) => {
       await new Promise(setImmediate)

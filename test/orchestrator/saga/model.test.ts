@@ -124,7 +124,11 @@ const play = async ({ steps, behaviour, ticks, crashes, rivals, cancelAt, unwind
   })
   const { journal: log, entries } = memoryJournal()
   let now = 0
-  const clock: Clock = { now: () => now, delay: async (ms) => (await tick(5), void (now += ms)) }
+  const clock: Clock = {
+    now: () => now,
+    elapsed: () => now,
+    delay: async (ms) => (await tick(5), void (now += ms)),
+  }
   let appends = 0
   let owners = 0
   const background: Promise<unknown>[] = []
