@@ -78,7 +78,8 @@ export const createNamespaceMaker = () => {
       const reason = errnoWords(errno).join(': ')
       if (errno !== 0 && failed) failed.error = reason
       record.append(entries.filter(({ equivalent }) => equivalent !== ''))
-      if (errno !== 0) throw new Failure('system', `${failed?.equivalent ?? 'dolly-netns'}: ${reason}`)
+      if (errno !== 0)
+        throw new Failure('system', `${failed?.equivalent ?? `ip netns attach ${namespace.path}`}: ${reason}`)
     },
   }
 }

@@ -23,6 +23,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -250,6 +251,8 @@ static int connect_pair(const struct interface *interface, pid_t pid)
 /* As ip-netns(8): mounts of names reach every mount namespace that shares the directory. */
 static int share_names(void)
 {
+	if (mkdir(NAMES, 0755) && errno != EEXIST)
+		return errno;
 	if (mount("", NAMES, "none", MS_SHARED | MS_REC, NULL) == 0)
 		return 0;
 	if (errno != EINVAL || mount(NAMES, NAMES, "none", MS_BIND | MS_REC, NULL))
