@@ -141,8 +141,9 @@ export const startStack = async (env: Record<string, string> = {}) => {
     await temporary[Symbol.asyncDispose]()
   }
   const started = await startSupervisor(config, { bound: true }).catch(async (error: unknown) => {
-    await everyPart([() => down(config), removeRoot])
-    throw error
+    const cause = error instanceof Error ? error : new Error(String(error))
+    await everyPart([() => Promise.reject(cause), () => down(config), removeRoot])
+    throw cause
   })
   const bus = await connectBus(config, { role: 'operator', log, patient: false })
   const inside = await connectBus(config, { role: 'orchestrator', log, patient: false })
