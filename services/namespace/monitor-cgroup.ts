@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { Failure, errnoOf, reasonOf } from '../../shared/failure.ts'
 import type { Names } from '../../shared/names.ts'
@@ -17,8 +17,9 @@ export const monitorDirectories = ({ monitorCgroup }: Names): string[] => [
   ),
 ]
 
-/** A new v1 cpuset is empty, and nothing may join it until it has processors and memory nodes. */
+/** A new v1 cpuset is empty, and nothing may join it until it has processors and memory nodes; in v2 it has its parent's. */
 const fillCpuset = (directory: string): void => {
+  if (existsSync(join(directory, 'cgroup.controllers'))) return
   for (const file of ['cpuset.cpus', 'cpuset.mems']) {
     const own = readIfThere(join(directory, file))
     if (own === undefined || own.trim() !== '') continue
