@@ -8,6 +8,8 @@ export interface Command {
   env: string[]
   cwd: string
   user: string
+  /** Path of a static program of the host that runs in place of one of the container's. */
+  program?: string
 }
 
 const nameOf = (variable: string): string => variable.split('=', 1)[0] ?? variable

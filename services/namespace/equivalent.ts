@@ -112,6 +112,7 @@ const renderings: Record<string, Render> = {
   cwd: ([path = '']) => ['cd', path],
   cloexec: ([first = '']) => `exec ${first}>&-`,
   resolve: ([name = '']) => ['command', '-v', name],
+  program: () => undefined,
   wait: () => 'read < start.fifo',
   seccomp: ([slot = ''], slots) => ['setpriv', '--seccomp-filter', slots.get(slot)?.source ?? ''],
   exec: (args) => ['exec', ...args],

@@ -1,7 +1,14 @@
 import type { BundlePaths } from './bundle.ts'
 import type { Command } from './command.ts'
 import { type Operation, createSlots } from './operation.ts'
-import { type HostFacts, type Runtime, cgroupJoin, commandOperations, prologue } from './process-plan.ts'
+import {
+  type HostFacts,
+  type Runtime,
+  cgroupJoin,
+  commandOperations,
+  openProgram,
+  prologue,
+} from './process-plan.ts'
 import { becomeRoot, identity, rlimits, systemCallFilter } from './restrictions.ts'
 
 /** What is executed in a running container, and as whom. */
@@ -24,6 +31,7 @@ export const execPlan = (
   const fifo = slot()
   const groups = cgroupJoin(spec.cgroupDirectories, cgroupMounts, slot)
   const filtering = systemCallFilter(filter, slot, spec.process)
+  const program = openProgram(request, slot)
   const namespace = (kind: string, file: string) => {
     const number = slot()
     const open: Operation = ['open', number, 'read', `/proc/${request.pid}/ns/${file}`]
@@ -40,6 +48,7 @@ export const execPlan = (
   ]
   return [
     ...prologue(paths, fifo, { spec, groups }),
+    ...program.opened,
     ...filtering.opened,
     ...[...before, ...after].map(({ open }) => open),
     ...before.map(({ enter }) => enter),
@@ -53,6 +62,6 @@ export const execPlan = (
     ...rlimits(spec.process.rlimits),
     ...filtering.early,
     ...identity(request.user, spec.process),
-    ...commandOperations(request, fifo, filtering.late),
+    ...commandOperations(request, fifo, filtering.late, program.slot),
   ]
 }

@@ -7,6 +7,7 @@ import type { Recorder } from '../../shared/recorder.ts'
 import { waitFor } from './bounded-wait.ts'
 import {
   type BundlePaths,
+  type ContainerPlan,
   bundlePaths,
   readIfThere,
   readSpec,
@@ -16,6 +17,7 @@ import {
 import { commandOf, mergeEnvironment } from './command.ts'
 import type { NamespaceHost } from './host.ts'
 import { launch, release } from './launch.ts'
+import type { Operation } from './operation.ts'
 import { endLaunchers, launchersOf, monitorOf } from './monitor.ts'
 import { execPlan } from './exec-plan.ts'
 import { isAlive, readInit } from './process-identity.ts'
@@ -34,6 +36,36 @@ const execPaths = (host: NamespaceHost, id: string, execId: string): BundlePaths
 const discard = async (paths: BundlePaths): Promise<void> => {
   await endLaunchers(launchersOf(paths), paths, 0)
   await removeBundle(paths)
+}
+
+interface Beside {
+  execId: string
+  paths: BundlePaths
+  spec: ContainerPlan
+  plan: readonly Operation[]
+  terminal: boolean
+  stdin: boolean
+}
+
+/** Makes a process of a container beside its init, with a monitor and a bundle of its own; nothing is left when it fails. */
+export const launchBeside = async (
+  host: NamespaceHost,
+  record: Recorder,
+  { execId, paths, spec, plan, terminal, stdin }: Beside,
+): Promise<void> => {
+  const { id, logSizeBytes, userNamespace } = spec
+  try {
+    writeExecBundle(paths, plan)
+    await launch(host.monitor, record, {
+      request: { id: execId, paths, exitDirectory: paths.directory, terminal, stdin, logSizeBytes },
+      plan,
+      where: `container ${id}`,
+      userNamespace,
+    })
+  } catch (error) {
+    await discard(paths)
+    throw error
+  }
 }
 
 /** Makes one more process in a running container; it waits until `startExec`, so that a client can attach first. */
@@ -59,22 +91,8 @@ export const makeExec = async (host: NamespaceHost, record: Recorder, input: Exe
   const facts = { cgroupMounts: host.cgroupMounts, filter }
   const plan = execPlan({ ...command, pid: state.pid, terminal }, spec, paths, facts)
   try {
-    writeExecBundle(paths, plan)
-    await launch(host.monitor, record, {
-      request: {
-        id: execId,
-        paths,
-        exitDirectory: paths.directory,
-        terminal,
-        stdin,
-        logSizeBytes: spec.logSizeBytes,
-      },
-      plan,
-      where: `container ${id}`,
-      userNamespace: spec.userNamespace,
-    })
+    await launchBeside(host, record, { execId, paths, spec, plan, terminal, stdin })
   } catch (error) {
-    await discard(paths)
     const now = stateOf(host, id)
     if (now.status === 'running' && now.pid === state.pid) throw error
     // Its namespaces went with its init, at whichever call that was.

@@ -1,6 +1,6 @@
 import type { BundlePaths, ContainerPlan } from './bundle.ts'
 import { type CgroupView, cgroupViews } from './cgroup-mounts.ts'
-import { commandOf } from './command.ts'
+import { type Command, commandOf } from './command.ts'
 import {
   cgroupTree,
   deviceMount,
@@ -13,7 +13,14 @@ import {
 } from './file-systems.ts'
 import { guestMounts, idmapped } from './guest-mounts.ts'
 import { type Operation, createSlots } from './operation.ts'
-import { type CgroupJoin, type HostFacts, cgroupJoin, commandOperations, prologue } from './process-plan.ts'
+import {
+  type CgroupJoin,
+  type HostFacts,
+  cgroupJoin,
+  commandOperations,
+  openProgram,
+  prologue,
+} from './process-plan.ts'
 import { becomeRoot, covers, identity, rlimits, sysctlWrites, systemCallFilter } from './restrictions.ts'
 
 interface Binding {
@@ -84,16 +91,17 @@ const namespaces = ({ network, userNamespace }: ContainerPlan, slot: () => strin
   }
 }
 
-/** Every call that makes the container from its root file system, in order. */
+/** Every call that makes the container from its root file system, in order; its own command unless another is given. */
 export const containerPlan = (
   spec: ContainerPlan,
   paths: BundlePaths,
   { cgroupMounts, filter, bindAllow = [] }: HostFacts,
+  command: Command = commandOf(spec, spec.imageConfig),
 ): Operation[] => {
   const slot = createSlots()
-  const command = commandOf(spec, spec.imageConfig)
   const { process, rootfs, network, userNamespace } = spec
   const fifo = slot()
+  const program = openProgram(command, slot)
   const groups = cgroupJoin(spec.cgroupDirectories, cgroupMounts, slot)
   const filtering = systemCallFilter(filter, slot, spec.process)
   const { user, opened, enterUser, enterNetwork } = namespaces(spec, slot)
@@ -112,6 +120,7 @@ export const containerPlan = (
   ]
   return [
     ...prologue(paths, fifo, { spec, groups }),
+    ...program.opened,
     ...opened,
     ...filtering.opened,
     ...rootTree(root, user),
@@ -142,6 +151,6 @@ export const containerPlan = (
     ...rlimits(process.rlimits),
     ...filtering.early,
     ...identity(command.user, process),
-    ...commandOperations(command, fifo, filtering.late),
+    ...commandOperations(command, fifo, filtering.late, program.slot),
   ]
 }

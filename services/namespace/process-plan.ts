@@ -50,12 +50,27 @@ export const cgroupJoin = (
   return join
 }
 
-/** Everything up to `execve`, which `wait` holds back until the start. */
-export const commandOperations = (command: Command, fifo: string, last: Operation[]): Operation[] => [
+/** A program of the host, opened while its path is in sight. */
+export const openProgram = (
+  { program }: Command,
+  slot: () => string,
+): { slot: string | undefined; opened: Operation[] } => {
+  if (program === undefined) return { slot: undefined, opened: [] }
+  const number = slot()
+  return { slot: number, opened: [['open', number, 'read', program]] }
+}
+
+/** Everything up to `execve`, which `wait` holds back until the start; `program` is the slot of one of the host's. */
+export const commandOperations = (
+  command: Command,
+  fifo: string,
+  last: Operation[],
+  program?: string,
+): Operation[] => [
   ['umask', '0022'],
   ['cwd', command.cwd],
   ['cloexec', '3'],
-  ['resolve', command.args[0] ?? ''],
+  program === undefined ? ['resolve', command.args[0] ?? ''] : ['program', program],
   ...last,
   ['wait', fifo],
   ['exec', ...command.args],

@@ -5,6 +5,7 @@ import {
   execStart,
   execWait,
   objects,
+  processCopy,
   processExec,
   processKill,
   processOrigin,
@@ -18,6 +19,7 @@ import { type Context, type Endpoint, type HostServiceDefinition, endpoint } fro
 import { type LabInput, type NamespaceInput, readSpec } from './bundle.ts'
 import { ensureInit, labPlanOf, planOf, startContainer, startOnce } from './container.ts'
 import { prepareLaunch } from './prepared-launch.ts'
+import { makeCopy } from './copy.ts'
 import { makeExec, startExec, waitExec } from './exec.ts'
 import { markReported } from './exit-status.ts'
 import { watchExits } from './exits.ts'
@@ -90,6 +92,7 @@ const operations = (host: () => NamespaceHost): Endpoint[] => [
   { ...endpoint(processKill, (input, { record }) => killContainer(host(), record, input)), concurrent: true },
   { ...endpoint(processStop, (input, { record }) => stopContainer(host(), record, input)), concurrent: true },
   { ...endpoint(processExec, (input, { record }) => makeExec(host(), record, input)), concurrent: true },
+  { ...endpoint(processCopy, (input, { record }) => makeCopy(host(), record, input)), concurrent: true },
   endpoint(execStart, ({ id, execId }, { record }) => startExec(host(), record, id, execId)),
   {
     ...endpoint(execWait, ({ id, execId, timeoutMs }) => waitExec(host(), id, execId, timeoutMs)),

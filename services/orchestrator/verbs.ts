@@ -59,6 +59,10 @@ const execution = (parts: VerbParts): VerbHandler[] => {
       const { id, node } = await alive(reference, ['running'])
       return { id, node, ...(await ask(node, host.processExec, { id, ...process })) }
     }),
+    handler(verbs.containerCopy, async ({ container: reference, ...copy }) => {
+      const { id, node } = await alive(reference, ['created', 'running', 'paused', 'stopped'])
+      return { id, node, ...(await ask(node, host.processCopy, { id, ...copy })) }
+    }),
     handler(verbs.containerExecStart, async ({ container: reference, execId }) => {
       const { id, node } = await find(reference)
       return ask(node, host.execStart, { id, execId })

@@ -123,6 +123,43 @@ export const execWait = operation('namespace', 'exec-wait', {
   output: z.object({ exitCode: z.number().int().nullable() }),
 })
 
+/** As the container's root sees it. */
+const ContainerPath = z
+  .string()
+  .max(4096)
+  .regex(/^\/[^\0]*$/, 'is an absolute path')
+const FileName = z
+  .string()
+  .max(255)
+  .regex(/^[^\0/]*$/, 'is the name of a file')
+
+/** Packs what stands at `directory`/`name`. */
+export const CopyOut = z.strictObject({
+  direction: z.literal('out'),
+  directory: ContainerPath,
+  name: FileName.min(1),
+  followLinks: z.boolean().default(false),
+})
+/** Unpacks at `path` what comes. */
+export const CopyIn = z.strictObject({
+  direction: z.literal('in'),
+  path: ContainerPath,
+  /** What the tar has: the content of a directory, one file, or anything. */
+  kind: z.enum(['directory', 'file', 'stream']),
+  /** What the directory or file is called where it comes from. */
+  name: FileName.default(''),
+  /** Into a directory that is there comes the content, not the directory itself. */
+  content: z.boolean().default(false),
+})
+/** A tar goes through the process's standard streams; started and waited for as an exec is. */
+export const processCopy = operation('namespace', 'copy', {
+  input: z.discriminatedUnion('direction', [
+    CopyOut.extend({ id: ContainerId }),
+    CopyIn.extend({ id: ContainerId }),
+  ]),
+  output: processExec.output,
+})
+
 /** Holds every process of the container still; answers when the kernel shows them all frozen. */
 export const cgroupPause = operation('cgroup', 'pause', {
   input: z.object({ id: ContainerId }),

@@ -76,6 +76,14 @@ export const verbs = {
     Target.extend({ execId: z.string(), timeoutMs: z.number().int().positive().max(longestWaitMs) }),
     host.execWait.output,
   ),
+  containerCopy: verb(
+    'container.copy',
+    z.discriminatedUnion('direction', [
+      host.CopyOut.extend({ container }),
+      host.CopyIn.extend({ container }),
+    ]),
+    host.processCopy.output.extend({ id: z.string(), node: z.string() }),
+  ),
   /** Reads a file of the host, as root. */
   imageImport: operatorVerb(
     'image.import',

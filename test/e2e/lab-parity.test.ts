@@ -6,7 +6,7 @@ import type { Container } from '../../shared/contracts/container.ts'
 import { errnoOf } from '../../shared/failure.ts'
 import { type ContainerClient, containerClient, containerFor } from '../helpers/container-client.ts'
 import * as kernel from '../helpers/kernel-facts.ts'
-import { type Stack, startStack } from '../helpers/stack.ts'
+import { type Stack, eventually, startStack } from '../helpers/stack.ts'
 
 // The lab's container, with the lab's own values.
 const lab = {
@@ -123,7 +123,9 @@ test.serial('its hostname is dolly, and the host keeps its own', async (t) => {
 test.serial('the command is process 1', async (t) => {
   const status = await readFile(`/proc/${pid}/status`, 'utf8')
   t.regex(status, new RegExp(`^NSpid:\\t${pid}\\t1$`, 'm'))
-  t.is(await readFile(`/proc/${pid}/cmdline`, 'utf8'), 'sh\0')
+  // Between the start and the end of execve(2) the kernel shows none.
+  const commandLine = () => readFile(`/proc/${pid}/cmdline`, 'utf8')
+  await eventually('it is the command', async () => (await commandLine()) === 'sh\0')
   const { output } = await client.exec(lab.id, ['ps'])
   t.regex(output, /^ *1 root +sh$/m)
   t.is(output.trim().split('\n').length, 3, 'a heading, sh and ps: the processes of the host are not there')

@@ -32,6 +32,7 @@ export const catalogue: readonly CommandEntry[] = [
   { name: 'inspect', description: 'show everything known of containers', load: () => import('./inspect.ts') },
   { name: 'exec', description: 'run a command in a running container', load: () => import('./exec.ts') },
   { name: 'logs', description: 'print what a container wrote', load: () => import('./logs.ts') },
+  { name: 'cp', description: 'copy files from or to a container', load: () => import('./cp.ts') },
   {
     name: 'wait',
     description: 'wait until containers stop and print their exit codes',

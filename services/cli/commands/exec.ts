@@ -5,6 +5,7 @@ import { ExitCode } from '../output/failure.ts'
 import { attach } from './attach/attachment.ts'
 import { parseDetachKeys } from './attach/detach-keys.ts'
 import { ask } from './bus/ask.ts'
+import { execExitCode } from './bus/exec-exit-code.ts'
 import { type Session, withSession } from './bus/session.ts'
 import { environmentOf } from './launch/environment.ts'
 import { collect } from './option-values.ts'
@@ -18,17 +19,6 @@ interface ExecFlags {
   workdir?: string
   user?: string
   detachKeys: string
-}
-
-/** A wait is asked again after this long: a request must not outlive a restart of its answerer by much. */
-const waitMs = 20_000
-
-const exitCodeOf = async ({ bus }: Session, container: string, execId: string): Promise<number> => {
-  for (;;) {
-    const input = { container, execId, timeoutMs: waitMs }
-    const { exitCode } = await ask(bus, verbs.containerExecWait, input, { timeoutMs: waitMs + 10_000 })
-    if (exitCode !== null) return exitCode
-  }
 }
 
 const runAttached = async (
@@ -53,7 +43,7 @@ const runAttached = async (
   using attachment = await attach({ socket: attachSocket, bundle, interactive, terminal, detachKeys })
   await ask(bus, verbs.containerExecStart, { container: id, execId })
   if ((await attachment.ended) === 'detached') return
-  const code = await exitCodeOf(session, id, execId)
+  const code = await execExitCode(bus, id, execId)
   if (code !== 0) throw new ExitCode(code)
 }
 

@@ -137,6 +137,21 @@ int enact_wait(struct context *context, char **args, size_t count)
 int enact_exec(struct context *context, char **args, size_t count)
 {
 	(void)count;
-	execve(*context->program ? context->program : args[0], args, context->environment);
+	if (context->sealed >= 0)
+		syscall(SYS_execveat, context->sealed, "", args, context->environment, AT_EMPTY_PATH);
+	else
+		execve(*context->program ? context->program : args[0], args, context->environment);
 	return errno;
+}
+
+/* A program of the host: its own file stays out of reach of `/proc/<pid>/exe`. */
+int enact_program(struct context *context, char **args, size_t count)
+{
+	int program = -1;
+	const int error = slot_of(context, args[0], &program);
+	(void)count;
+	if (error)
+		return error;
+	context->sealed = sealed_copy(program);
+	return context->sealed < 0 ? errno : 0;
 }

@@ -178,7 +178,7 @@ static int refuse(const char *path)
 
 int create_container(const char *bundle, const char *pid_file, const char *console_socket)
 {
-	static struct context context = { .console = -1, .environment = no_environment };
+	static struct context context = { .sealed = -1, .console = -1, .environment = no_environment };
 	char problem[DETAIL_BYTES];
 
 	for (size_t index = 0; index < MAX_SLOTS; index++)

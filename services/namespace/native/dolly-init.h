@@ -23,6 +23,7 @@ struct operation;
 /* What an operation works on; outlives clone, so parent and child each have their own copy. */
 struct context {
 	int slots[MAX_SLOTS];
+	int sealed;       /* a program of the host to run instead of one of the container's, or -1 */
 	int console;      /* connected to conmon's console socket, or -1 */
 	int ready;        /* the child's end of the pipe on which it says that it waits */
 	int report;
@@ -82,6 +83,8 @@ int create_container(const char *bundle, const char *pid_file, const char *conso
 int attach_terminal(const char *socket_path);
 int spawn_monitors(char **cgroups);
 int seal_self(char **argv);
+/* Answers a descriptor of a copy in memory that nobody can write to, or -1. */
+int sealed_copy(int program);
 
 int64_t now_ns(void);
 int write_all(int fd, const void *data, size_t size);
@@ -150,6 +153,7 @@ int enact_cloexec(struct context *, char **, size_t);
 int enact_resolve(struct context *, char **, size_t);
 int enact_wait(struct context *, char **, size_t);
 int enact_exec(struct context *, char **, size_t);
+int enact_program(struct context *, char **, size_t);
 
 void set_home(struct context *context, const char *home);
 

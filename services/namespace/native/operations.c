@@ -60,6 +60,7 @@ static const struct operation operations[] = {
 	{ "cwd", 1, 1, enact_cwd },
 	{ "cloexec", 1, 1, enact_cloexec },
 	{ "resolve", 1, 1, enact_resolve },
+	{ "program", 1, 1, enact_program },
 	{ "wait", 1, 1, enact_wait },
 	{ "exec", 1, MAX_STRINGS - 3, enact_exec },
 };

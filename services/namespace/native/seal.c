@@ -18,7 +18,7 @@
 
 enum { SEALS = F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE };
 
-static int copy_to_memory(int program)
+int sealed_copy(int program)
 {
 	struct stat status;
 	off_t offset = 0;
@@ -44,7 +44,7 @@ int seal_self(char **argv)
 	const int seals = fcntl(program, F_GET_SEALS);
 	int error = 0;
 	if (seals < 0 || (seals & SEALS) != SEALS) {
-		const int copy = copy_to_memory(program);
+		const int copy = sealed_copy(program);
 		if (copy >= 0)
 			syscall(SYS_execveat, copy, "", argv, environ, AT_EMPTY_PATH);
 		error = errno;

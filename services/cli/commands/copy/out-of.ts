@@ -1,0 +1,133 @@
+import { existsSync, statSync } from 'node:fs'
+import { mkdir, mkdtemp, rename, rm, stat } from 'node:fs/promises'
+import { basename, dirname, join, posix, resolve } from 'node:path'
+import { PassThrough, type Writable } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
+import { execa } from 'execa'
+import type { Bus } from '../../../../shared/bus.ts'
+import { Failure, reasonOf } from '../../../../shared/failure.ts'
+import { systemPath } from '../../../../shared/recorder.ts'
+import { type Copier, startCopier } from './copier.ts'
+import { type CopyFlags, counter } from './into.ts'
+import type { ContainerPlace } from './places.ts'
+
+/** What is unpacked came from a container: no device of it and no set-uid program appears on this host. */
+const unpacker = (directory: string, { archive }: CopyFlags, stripped: number) => {
+  const owner = archive ? ['--same-owner', '--numeric-owner'] : ['--no-same-owner']
+  const tar = ['tar', '--extract', '--file=-', '--no-same-permissions', ...owner]
+  const command = [...tar, `--strip-components=${stripped}`, '--directory', directory]
+  const [file = '', ...args] =
+    process.geteuid?.() === 0 ? ['setpriv', '--bounding-set=-mknod', '--', ...command] : command
+  return execa(file, args, {
+    env: { PATH: systemPath, LC_ALL: 'C' },
+    extendEnv: false,
+    stdin: 'pipe',
+    reject: false,
+  })
+}
+
+const isDirectory = (path: string): boolean => existsSync(path) && statSync(path).isDirectory()
+
+/** Divides the copier's output: its first word is what the source is, the rest of its errors is kept. */
+const divided = (copier: Copier) => {
+  const tar = new PassThrough()
+  const { promise: kind, resolve: know } = Promise.withResolvers<'directory' | 'file' | undefined>()
+  const reading = (async () => {
+    let said = ''
+    for await (const { stream, data } of copier.frames) {
+      if (stream === 'stdout') {
+        if (!tar.write(data))
+          await new Promise((drained) => tar.once('drain', drained).once('close', drained))
+        continue
+      }
+      said = (said + data.toString()).slice(-2000)
+      const [first] = said.split('\n')
+      if (first === 'directory' || first === 'file') know(first)
+    }
+    know(undefined)
+    tar.end()
+    return said.replace(/^(directory|file)\n/, '')
+  })()
+  return { tar, kind, said: reading }
+}
+
+interface Target {
+  sink: Writable
+  done: () => Promise<void>
+}
+
+const unpacked = async (unpacking: ReturnType<typeof unpacker>): Promise<void> => {
+  const result = await unpacking
+  if (result.failed) throw new Failure('invalid_message', String(result.stderr).trim() || 'tar failed')
+}
+
+const fileTarget = async (to: string, name: string, flags: CopyFlags): Promise<Target> => {
+  const file = isDirectory(to) ? join(to, name) : resolve(to)
+  if (to.endsWith('/') && !isDirectory(to)) throw new Failure('not_found', `there is no directory ${to}`)
+  if (isDirectory(file)) throw new Failure('conflict', `${file} is a directory, not a file`)
+  // Beside it, so that it comes to its name whole and in one step.
+  const hold = await mkdtemp(join(dirname(file), '.dolly-cp-'))
+  const tar = unpacker(hold, flags, 0)
+  return {
+    sink: tar.stdin,
+    done: async () => {
+      try {
+        await unpacked(tar)
+        await rename(join(hold, name), file)
+      } finally {
+        await rm(hold, { recursive: true, force: true })
+      }
+    },
+  }
+}
+
+const directoryTarget = async (
+  to: string,
+  { name, content }: { name: string; content: boolean },
+  flags: CopyFlags,
+): Promise<Target> => {
+  const there = isDirectory(to)
+  if (!there && existsSync(to)) throw new Failure('conflict', `${to} is a file, not a directory`)
+  if (!there) await stat(dirname(resolve(to)))
+  const directory = there && !content ? join(to, name) : to
+  if (existsSync(directory) && !isDirectory(directory))
+    throw new Failure('conflict', `${directory} is a file, not a directory`)
+  await mkdir(directory, { recursive: true })
+  const tar = unpacker(directory, flags, name === '.' ? 1 : 2)
+  return { sink: tar.stdin, done: () => unpacked(tar) }
+}
+
+/** Copies from a container to this host; answers the bytes of the tar. Throws `Failure`, or an error of the file system. */
+export const copyOutOf = async (
+  bus: Bus,
+  { container, path, content }: ContainerPlace,
+  to: string,
+  flags: CopyFlags,
+): Promise<number> => {
+  const bare = posix.resolve(path)
+  const [directory, name] =
+    content || bare === '/' ? [bare, '.'] : [posix.dirname(bare), posix.basename(bare)]
+  const followLinks = flags.followLink ?? false
+  using copier = await startCopier(bus, { direction: 'out', container, directory, name, followLinks })
+  copier.input.end()
+  const { tar, kind, said } = divided(copier)
+  const { stream, bytes } = counter()
+  const found = await kind
+  if (found === undefined) {
+    await copier.succeeded(await said)
+    throw new Failure('interrupted', 'the copy ended before it began')
+  }
+  const into = found === 'directory' ? { name, content: content || name === '.' } : undefined
+  const target: Target =
+    to === '-'
+      ? { sink: process.stdout, done: async () => {} }
+      : into
+        ? await directoryTarget(to, into, flags)
+        : await fileTarget(to, basename(bare), flags)
+  const flow = pipeline(tar, stream, target.sink, { end: to !== '-' }).catch(reasonOf)
+  const words = await said
+  await flow
+  await target.done()
+  await copier.succeeded(words)
+  return bytes()
+}
