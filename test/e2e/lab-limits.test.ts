@@ -1,6 +1,7 @@
 import test from 'ava'
 import { ask } from '../../services/cli/commands/bus/ask.ts'
 import { verbs } from '../../shared/contracts/verbs.ts'
+import { readMountTable } from '../../shared/mount-table.ts'
 import { type ContainerClient, containerClient, containerFor } from '../helpers/container-client.ts'
 import { debianImage } from '../helpers/debian-image.ts'
 import * as kernel from '../helpers/kernel-facts.ts'
@@ -82,4 +83,23 @@ test.serial('a process above the pids limit is refused', async (t) => {
   const many = 'for i in 1 2 3 4 5 6 7 8 9 10 11 12; do sleep 5 & done; echo done'
   const { output } = await client.exec(container.id, ['sh', '-c', many])
   t.regex(output, /can't fork/)
+})
+
+test.serial('a process inside writes to a device at the rate that was asked for', async (t) => {
+  const { cowfs } = stack.config.names
+  const disk = (await readMountTable()).find(({ mountPoint }) => mountPoint === cowfs)?.source ?? ''
+  const rate = 2 ** 20
+  const container = await containerFor(t, client, {
+    blkio_config: { device_write_bps: [{ path: disk, rate: '1m' }] },
+  })
+  const file = { v1: 'blkio.throttle.write_bps_device', v2: 'io.max' }
+  const kept = await kernel.cgroupFile(container.pid ?? 0, 'blkio', file)
+  t.regex(kept, new RegExp(`^\\d+:\\d+ .*\\b${rate}\\b`))
+  const begun = performance.now()
+  const write = ['dd', 'if=/dev/zero', 'of=/root/slow', 'bs=1M', 'count=3', 'oflag=direct']
+  const { exitCode } = await client.exec(container.id, write)
+  const tookMs = performance.now() - begun
+  t.is(exitCode, 0)
+  t.log(`3 MiB in ${tookMs.toFixed(0)} ms: ${kept}`)
+  t.true(tookMs > 1800, `3 MiB at 1 MiB a second took ${tookMs} ms`)
 })
