@@ -7,11 +7,15 @@ export interface ProcessIdentity {
   pid: number
   /** Clock ticks after boot, as in `/proc/<pid>/stat`. */
   startTicks: string
+  /** As in `/proc/sys/kernel/random/boot_id`; ticks and pids begin anew with each boot. */
+  bootId?: string | undefined
 }
 
 export interface Init extends ProcessIdentity {
   startedAt: string
 }
+
+const thisBoot = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()
 
 const gone = new Set(['ENOENT', 'ESRCH', 'EACCES'])
 
@@ -27,13 +31,15 @@ const whileAlive = <T>(read: () => T): T | undefined => {
 
 /** The init that the native program wrote down, alive or not. The file's time is when it was ready. */
 export const readInit = (file: string): Init | undefined => {
-  const [, pid, startTicks] = /^(\d+) (\d+)\n$/.exec(readIfThere(file) ?? '') ?? []
+  const [, pid, startTicks, bootId] =
+    /^(\d+) (\d+)(?: ([0-9a-f-]{36}))?\n$/.exec(readIfThere(file) ?? '') ?? []
   if (!pid || !startTicks) return undefined
-  return { pid: Number(pid), startTicks, startedAt: statSync(file).mtime.toISOString() }
+  return { pid: Number(pid), startTicks, bootId, startedAt: statSync(file).mtime.toISOString() }
 }
 
 /** Whether that very process runs; one that has ended and waits to be reaped does not. */
-export const isAlive = ({ pid, startTicks }: ProcessIdentity): boolean => {
+export const isAlive = ({ pid, startTicks, bootId = thisBoot }: ProcessIdentity): boolean => {
+  if (bootId !== thisBoot) return false
   const stat = whileAlive(() => readFileSync(`/proc/${pid}/stat`, 'latin1'))
   if (stat === undefined) return false
   // The name may hold anything, so the fields are counted from its closing parenthesis.

@@ -14,6 +14,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+enum { BOOT_ID_BYTES = 36 };
+
 static char *no_environment[] = { NULL };
 
 static int enact(struct context *context, size_t index)
@@ -116,12 +118,24 @@ static unsigned long long start_time(pid_t pid)
 	return field && sscanf(field, "%llu", &ticks) == 1 ? ticks : 0;
 }
 
+/* Start times begin anew with each boot; random(4). */
+static const char *boot_id(void)
+{
+	static char id[1 + BOOT_ID_BYTES + 1] = " ";
+	const int file = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+	if (file < 0 || read(file, id + 1, BOOT_ID_BYTES) != BOOT_ID_BYTES)
+		id[0] = '\0';
+	if (file >= 0)
+		close(file);
+	return id;
+}
+
 static int finish(struct context *context, int pid_file, char said)
 {
-	char text[64];
+	char text[128];
 	if (said == 'w') {
 		write_report(context);
-		const int size = snprintf(text, sizeof text, "%d %llu\n", (int)context->child, start_time(context->child));
+		const int size = snprintf(text, sizeof text, "%d %llu%s\n", (int)context->child, start_time(context->child), boot_id());
 		if (write_all(pid_file, text, (size_t)size) == 0)
 			return 0;
 		(void)dprintf(STDERR_FILENO, "dolly-init: cannot write the pid file\n");
