@@ -26,23 +26,21 @@ export const subvolumeState = async (path: string): Promise<'absent' | 'subvolum
 /** Makes and deletes subvolumes by ioctl: the `btrfs` program would take longer to start than the kernel to do it. */
 const program = createCoprocess(fileURLToPath(new URL('native/dolly-btrfs', import.meta.url)))
 
-/** What the kernel takes for no limit. */
-const unlimited = String(2n ** 64n - 1n)
-
 const unknownToKernel = new Set(['EINVAL', 'EOPNOTSUPP', 'ENOTTY'])
 const withoutQuota = new Set(['ENOTCONN', 'ENOENT', 'EINVAL'])
 const noSpace = new Set(['ENOSPC', 'EDQUOT'])
 
-const change = (record: Recorder, words: readonly string[], task: readonly string[]): Promise<void> => {
-  const equivalent = shellLine(['btrfs', ...words])
-  return record.call(equivalent, async () => {
+const changeAs = (record: Recorder, equivalent: string, task: readonly string[]): Promise<void> =>
+  record.call(equivalent, async () => {
     const { errno } = await program.ask(task)
     if (errno === 0) return
     const [name, reason] = errnoWords(errno)
     const code = noSpace.has(name) ? 'no_space' : 'system'
     throw new Failure(code, `${equivalent}: ${reason}`, { details: { errno: name } })
   })
-}
+
+const change = (record: Recorder, words: readonly string[], task: readonly string[]): Promise<void> =>
+  changeAs(record, shellLine(['btrfs', ...words]), task)
 
 /** Starts the program that makes snapshots. Throws `Failure` (`host_unfit`) when it is not built. */
 export const prepareSnapshots = (): void => program.start()
@@ -68,6 +66,18 @@ export const enableQuota = async (record: Recorder, path: string): Promise<boole
 /** Limits the bytes that a subvolume may add to what it was made of. */
 export const limitSubvolume = (record: Recorder, path: string, bytes: number): Promise<void> =>
   change(record, ['qgroup', 'limit', String(bytes), path], ['limit', path, String(bytes)])
+
+/** The same, with all subvolumes that will be made inside it: by a group of level 1 above its own. */
+export const limitWithNested = (record: Recorder, path: string, bytes: number): Promise<void> => {
+  const id = `$(btrfs inspect-internal rootid ${shellLine([path])})`
+  const size = String(bytes)
+  const equivalent = `btrfs qgroup create 1/${id} ${path}; btrfs qgroup assign 0/${id} 1/${id} ${path}; btrfs qgroup limit ${size} 1/${id} ${path}`
+  return changeAs(record, equivalent, ['limit-nested', path, size])
+}
+
+/** Removes the groups of subvolumes that are gone: the kernel keeps one as long as anything is in it. */
+export const sweepGroups = (record: Recorder, path: string): Promise<void> =>
+  change(record, ['qgroup', 'clear-stale', path], ['sweep', path])
 
 export const createSubvolume = (record: Recorder, path: string): Promise<void> =>
   change(record, ['subvolume', 'create', path], ['create', dirname(path), basename(path)])
@@ -110,9 +120,9 @@ const deleteNested = async (record: Recorder, path: string): Promise<void> => {
 }
 
 /** Where there are no quotas there is none to lift. */
-const liftLimit = async (record: Recorder, path: string): Promise<void> => {
+const liftLimits = async (record: Recorder, path: string): Promise<void> => {
   try {
-    await change(record, ['qgroup', 'limit', 'none', path], ['limit', path, unlimited])
+    await change(record, ['qgroup', 'limit', 'none', path], ['lift', path])
   } catch (error) {
     if (!(error instanceof Failure) || !withoutQuota.has(String(error.details['errno']))) throw error
   }
@@ -128,7 +138,7 @@ export const deleteSubvolume = async (record: Recorder, path: string): Promise<v
   } catch (error) {
     if (!(error instanceof Failure) || error.details['errno'] !== 'ENOTEMPTY') throw error
     // To forget a nested one takes space that a full quota refuses.
-    await liftLimit(record, path)
+    await liftLimits(record, path)
     await deleteNested(record, path)
     await deleteOne(record, path)
   }

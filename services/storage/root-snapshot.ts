@@ -5,7 +5,14 @@ import type { storage } from '../../shared/contracts/steps.ts'
 import { Failure, reasonOf } from '../../shared/failure.ts'
 import type { Names } from '../../shared/names.ts'
 import type { Recorder } from '../../shared/recorder.ts'
-import { deleteSubvolume, limitSubvolume, showSubvolume, snapshot, subvolumeState } from './btrfs.ts'
+import {
+  deleteSubvolume,
+  limitSubvolume,
+  limitWithNested,
+  showSubvolume,
+  snapshot,
+  subvolumeState,
+} from './btrfs.ts'
 import { ensureMounted } from './cow-file-system.ts'
 import { imageNotFound, imagePath, readDigests, readMetadata, resolveTag } from './image-catalogue.ts'
 import { freeBytes, humanSize, requireSpace } from './space.ts'
@@ -59,11 +66,13 @@ const refusal = async (config: Config, { id, image }: Input, cause: Failure): Pr
 /** Whoever asks for a size gets it or is refused; the node's own default holds where the kernel can. */
 const limitRoot = async (
   { config, hasQuota }: StorageHost,
-  { id, rootSizeBytes }: Input,
+  { id, rootSizeBytes, seccomp }: Input,
   record: Recorder,
 ): Promise<void> => {
   const bytes = rootSizeBytes ?? config.rootSizeBytes
-  if (hasQuota) return limitSubvolume(record, config.names.rootfs(id), bytes)
+  // The default filter refuses to make subvolumes, which the group of one alone would not count.
+  const limit = seccomp === 'default' ? limitSubvolume : limitWithNested
+  if (hasQuota) return limit(record, config.names.rootfs(id), bytes)
   if (rootSizeBytes === null) return
   throw new Failure(
     'unsupported',

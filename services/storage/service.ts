@@ -6,7 +6,7 @@ import { createKeyedQueue } from '../../shared/keyed-queue.ts'
 import { operating } from '../../shared/operating.ts'
 import type { Recorder } from '../../shared/recorder.ts'
 import { type HostServiceDefinition, endpoint, stepEndpoints } from '../../shared/service.ts'
-import { enableQuota, prepareSnapshots } from './btrfs.ts'
+import { enableQuota, prepareSnapshots, sweepGroups } from './btrfs.ts'
 import { ensureMounted, mountCowFileSystem } from './cow-file-system.ts'
 import { ensureDefaultImage } from './default-image.ts'
 import { listImages } from './image-catalogue.ts'
@@ -61,6 +61,7 @@ export const storageService = (config: Config): HostServiceDefinition => {
         await mountCowFileSystem(config, record)
         // A directory of someone else's file system takes no quotas of ours.
         hasQuota = !config.cowfsDirectory && (await enableQuota(record, names.cowfs))
+        if (hasQuota) await sweepGroups(record, names.cowfs)
         await removeDrafts(names, record)
         await removeVolumeDrafts(names, record)
         await ensureDefaultImage(config, record, log)

@@ -6,7 +6,7 @@ import type { Volume } from '../../shared/contracts/operations.ts'
 import { Failure, errnoOf } from '../../shared/failure.ts'
 import type { Names } from '../../shared/names.ts'
 import type { Recorder } from '../../shared/recorder.ts'
-import { createSubvolume, deleteSubvolume, limitSubvolume, subvolumeState, syncFileSystem } from './btrfs.ts'
+import { createSubvolume, deleteSubvolume, limitWithNested, subvolumeState, syncFileSystem } from './btrfs.ts'
 import { jailPath } from './cow-file-system.ts'
 import { writeDurably } from '../../shared/durable-file.ts'
 import type { StorageHost } from './root-snapshot.ts'
@@ -87,7 +87,7 @@ export const makeVolume = async (
   const limit = limitOf(host, name, known.sizeBytes)
   if ((await subvolumeState(draft)) === 'subvolume') await deleteSubvolume(record, draft)
   await createSubvolume(record, draft)
-  if (limit !== null) await limitSubvolume(record, draft, limit)
+  if (limit !== null) await limitWithNested(record, draft, limit)
   if (from !== undefined) await copyInJail(names, { from, to: draft }, record)
   await syncFileSystem(record, names.cowfs)
   if (await volumeExists(names, name)) await deleteSubvolume(record, path)

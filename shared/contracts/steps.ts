@@ -21,6 +21,8 @@ export const storage = stepContract('storage', {
     image: ImageReference,
     /** Bytes that the container may add to its image; null is the node's default. */
     rootSizeBytes: z.number().int().positive().nullable().default(null),
+    /** Only the default keeps the container's processes from making subvolumes. */
+    seccomp: Seccomp.default('unconfined'),
     mounts: z.array(Mount).default([]),
   }),
   output: z.object({

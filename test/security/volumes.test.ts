@@ -175,7 +175,10 @@ test('a container cannot leave its quota by subvolumes, and is deleted even if i
     await sh(free.id, 'mkdir /d; /data/attack subvolume /d s 1; /data/attack subvolume /d/s s 1'),
     'ok\nok\n',
   )
-  await sh(free.id, 'dd if=/dev/zero of=/fill bs=1M count=200')
+  const fillAt = (path: string) => sh(free.id, `dd if=/dev/zero of=${path}/fill bs=1M count=200 2>&1`)
+  t.regex(await fillAt('/d/s/s'), /quota|No space/i, 'what is made inside counts too')
+  t.is(await sh(free.id, 'rm /data/fill; /data/attack subvolume /data v 1'), 'ok\n')
+  t.regex(await fillAt('/data/v'), /quota|No space/i, 'in a volume as well')
   for (const { id } of [held, free]) await client.remove(id)
   await ask(client.bus, verbs.volumeRemove, { name: 'quota' })
   t.deepEqual(await client.leaks(), [])

@@ -157,6 +157,26 @@ test('a root takes no more than its size, in data or in files, and no other root
   t.is(refusedAt(data(hog, 8 * mebibyte)), undefined)
 })
 
+test('the quota group above a root is gone after its root, at the latest when the service starts again', async (t) => {
+  await using stack = await storageStack()
+  const { cowfs } = stack.config.names
+  const groups = () =>
+    execFileSync('btrfs', ['qgroup', 'show', '--raw', cowfs], { encoding: 'utf8' }).match(/^1\/\d+/gm) ?? []
+  const made = groups()
+  await stack.make('grouped')
+  t.is(groups().length, made.length + 1)
+  await stack.restart()
+  t.is(groups().length, made.length + 1, 'one with a root stays')
+  await stack.undo('grouped')
+  // The kernel forgets a deleted subvolume at its leisure.
+  const swept = async () => {
+    execFileSync('btrfs', ['filesystem', 'sync', cowfs])
+    await stack.restart()
+    return groups().length === made.length
+  }
+  t.true(await eventually(swept))
+})
+
 test('a size that the host cannot hold a root to is refused, and leaves nothing', async (t) => {
   await using own = await storageStack()
   const directory = join(own.config.names.cowfs, 'shared')
