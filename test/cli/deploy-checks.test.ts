@@ -1,4 +1,4 @@
-import { chmod, mkdir, readdir, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, readFile, readdir, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { once } from 'node:events'
 import type { AddressInfo } from 'node:net'
@@ -7,6 +7,8 @@ import test from 'ava'
 import { requireDeployable } from '../../services/cli/deploy/checks.ts'
 import { settingsOf } from '../../services/cli/deploy/settings.ts'
 import { requireNoKeeper, writeKeeper } from '../../services/cli/stack/deployment.ts'
+import { projectDirectory } from '../../services/cli/stack/project.ts'
+import { keptCapabilities } from '../../services/cli/stack/service-privileges.ts'
 import { Failure } from '../../shared/failure.ts'
 import { temporaryConfig } from '../helpers/host.ts'
 
@@ -56,4 +58,19 @@ test('a port that is none is refused by its name', async (t) => {
   const { config } = temporary
   t.throws(() => settingsOf(config, { DOLLY_NATS_PORT: 'nats' }), { message: /DOLLY_NATS_PORT "nats"/ })
   t.is(settingsOf(config, {}).port, 4222)
+})
+
+test('in Docker each service has the capabilities that it has without', async (t) => {
+  const text = await readFile(join(projectDirectory, 'deploy/compose.yaml'), 'utf8')
+  const services = text.slice(text.indexOf('\nservices:'), text.indexOf('\nsecrets:'))
+  const added = (name: string): string[] => {
+    const own = new RegExp(`^  ${name}:\\n(?:(?:    .*)?\\n)+`, 'm').exec(services)?.[0]
+    t.truthy(own, `${name} is a service`)
+    const list = /^    cap_add: \[(.*)\]$/m.exec(own ?? '')?.[1]
+    return list?.split(', ').toSorted() ?? []
+  }
+  for (const name of ['storage', 'cgroup', 'network', 'orchestrator'])
+    t.deepEqual(added(name), Object.keys(keptCapabilities[name] ?? {}).toSorted(), name)
+  t.is(keptCapabilities['namespace'], undefined)
+  t.deepEqual(added('namespace'), ['ALL'])
 })
