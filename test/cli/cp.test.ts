@@ -149,20 +149,15 @@ test('a container that does not run is copied to and from as well, and its limit
   t.is((await dolly(['start', '-a', 'rests'])).stdout, 'hello')
   await cp(t, 'ended:/root/kept', local)
   t.is(readFileSync(join(local, 'kept'), 'utf8'), 'kept\n')
-  await dolly([
-    'run',
-    '-d',
-    '-q',
-    '--name',
-    'small',
-    '--storage-opt',
-    'size=32m',
-    'busybox',
-    'sleep',
-    '10000',
-  ])
-  execFileSync('dd', ['if=/dev/urandom', `of=${join(local, 'big')}`, 'bs=1M', 'count=64', 'status=none'])
-  await refused(t, /Disk quota exceeded|No space left/, join(local, 'big'), 'small:/root/')
+  const small = ['--name', 'small', 'busybox', 'sleep', '10000']
+  const { exitCode, stderr } = await dolly(['run', '-d', '-q', '--storage-opt', 'size=32m', ...small])
+  if (exitCode === 0) {
+    execFileSync('dd', ['if=/dev/urandom', `of=${join(local, 'big')}`, 'bs=1M', 'count=64', 'status=none'])
+    await refused(t, /Disk quota exceeded|No space left/, join(local, 'big'), 'small:/root/')
+  } else {
+    t.regex(stderr, /this host has no simple quotas of btrfs/)
+    await dolly(['run', '-d', '-q', ...small])
+  }
   await dolly(['pause', 'small'])
   await refused(t, /it is paused/, join(local, 'greeting'), 'small:/root/')
   await dolly(['unpause', 'small'])

@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import type { Readable, Writable } from 'node:stream'
+import { PassThrough, type Writable } from 'node:stream'
 import type { z } from 'zod'
 import type { Bus } from '../../../../shared/bus.ts'
 import { verbs } from '../../../../shared/contracts/verbs.ts'
@@ -12,7 +12,6 @@ import { execExitCode } from '../bus/exec-exit-code.ts'
 /** The process of a copy in a container, with its standard streams. */
 export interface Copier extends Disposable {
   input: Writable
-  output: Readable
   /** What came on standard output and standard error. */
   frames: ReturnType<typeof frames>
   /** Waits for its end. Throws `Failure` with what it said. */
@@ -29,12 +28,12 @@ export const startCopier = async (
   if (!child.stdin || !child.stdout) throw new Error('the attacher has no standard streams')
   const ended = once(child, 'exit')
   child.stdin.on('error', () => {}) // the container's side has ended; what it said tells why
-  const output = frames(child.stdout)
+  // Read from now on: Node throws away what nobody reads when a child exits.
+  const output = child.stdout.pipe(new PassThrough())
   await ask(bus, verbs.containerExecStart, { container: id, execId })
   return {
     input: child.stdin,
-    output: child.stdout,
-    frames: output,
+    frames: frames(output),
     succeeded: async (said) => {
       await ended
       const code = await execExitCode(bus, id, execId)
