@@ -1,6 +1,7 @@
 import test from 'ava'
 import { once } from 'node:events'
 import { execa } from 'execa'
+import { patienceMs } from '../../shared/patience.ts'
 import { type Stack, eventually, startStack } from '../helpers/stack.ts'
 import { type Dolly, dollyOf, environmentOf, program } from './dolly.ts'
 
@@ -125,9 +126,9 @@ test('a signal to dolly reaches the process, whose exit code is the answer', asy
   const child = execa(program, ['run', '--rm', '-q', 'busybox', 'sh', '-c', script], {
     env: environmentOf(stack),
     reject: false,
-    timeout: 30_000,
+    timeout: patienceMs(30_000),
   })
-  await once(child.stdout, 'data')
+  await Promise.race([once(child.stdout, 'data'), child])
   child.kill('SIGTERM')
   const { stdout, exitCode } = await child
   t.is(exitCode, 5)

@@ -51,6 +51,7 @@ export const catalogue: readonly CommandEntry[] = [
     description: 'see to launches and deletions that are stuck',
     load: () => import('./saga.ts'),
   },
+  { name: 'system', description: 'run the stack by systemd', load: () => import('./system.ts') },
   { name: 'bus', description: 'see to the bus and its users', load: () => import('./bus.ts') },
   { name: 'image', description: 'import, list and remove images', load: () => import('./image.ts') },
   { name: 'volume', description: 'make, list and remove volumes', load: () => import('./volume.ts') },

@@ -4,7 +4,7 @@ import { type Config, readAccess } from '../../../shared/config.ts'
 import { Failure, errnoOf, reasonOf } from '../../../shared/failure.ts'
 import { run } from '../../../shared/recorder.ts'
 import { kernelChecks } from '../stack/kernel-checks.ts'
-import { requireNoKeeper } from '../stack/deployment.ts'
+import { type Keeper, requireNoKeeper } from '../stack/deployment.ts'
 import { natsFiles, serverName } from '../stack/nats-configuration.ts'
 import { isFree, loopback } from '../stack/nats-port.ts'
 import { greetingName } from '../stack/nats-server.ts'
@@ -32,7 +32,7 @@ const requireShared = async (path: string): Promise<void> => {
   )
 }
 
-const requireKernel = async (): Promise<void> => {
+export const requireKernel = async (): Promise<void> => {
   const lacking = (await kernelChecks()).filter(({ ok, optional }) => !ok && !optional)
   if (lacking.length === 0) return
   throw new Failure(
@@ -41,7 +41,7 @@ const requireKernel = async (): Promise<void> => {
   )
 }
 
-const requirePort = async (config: Config, port: number): Promise<void> => {
+export const requirePort = async (config: Config, port: number): Promise<void> => {
   if (await isFree(port)) return
   if ((await greetingName(`nats://${loopback}:${port}`)) === serverName(config)) return
   throw new Failure(
@@ -50,13 +50,23 @@ const requirePort = async (config: Config, port: number): Promise<void> => {
   )
 }
 
-const requireOwn = async (config: Config): Promise<void> => {
+export const requireOwn = async (config: Config, keeper: Keeper): Promise<void> => {
   const supervisor = await runningSupervisor(config)
-  if (!supervisor) return requireNoKeeper(config, 'deploy', 'Compose')
+  if (!supervisor) return requireNoKeeper(config, 'deploy', keeper)
   throw new Failure(
     'conflict',
     `process ${supervisor.pid} runs the stack of ${config.root}; "dolly down" stops it`,
   )
+}
+
+/** Waits for all looks; throws one `Failure` with a sentence for each that failed. */
+export const all = async (verb: string, looks: readonly Promise<unknown>[]): Promise<void> => {
+  const reasons = (await Promise.allSettled(looks)).flatMap((result) => {
+    if (result.status === 'fulfilled') return []
+    if (!(result.reason instanceof Failure)) throw result.reason
+    return reasonOf(result.reason)
+  })
+  if (reasons.length > 0) throw new Failure('host_unfit', `cannot ${verb}: ${reasons.join('; ')}`)
 }
 
 /**
@@ -68,7 +78,7 @@ export const requireDeployable = async (config: Config, port: number) => {
   const looks = [
     findCompose(),
     engineVersion(),
-    requireOwn(config),
+    requireOwn(config, 'Compose'),
     requirePort(config, port),
     requireKernel(),
     requireShared(config.root),
@@ -76,11 +86,6 @@ export const requireDeployable = async (config: Config, port: number) => {
     // Refuses a file of passwords that others can read.
     Promise.resolve().then(() => void readAccess(natsFiles(config).access)),
   ] as const
-  const reasons = (await Promise.allSettled(looks)).flatMap((result) => {
-    if (result.status === 'fulfilled') return []
-    if (!(result.reason instanceof Failure)) throw result.reason
-    return reasonOf(result.reason)
-  })
-  if (reasons.length > 0) throw new Failure('host_unfit', `cannot deploy: ${reasons.join('; ')}`)
+  await all('deploy', looks)
   return { ...(await looks[0]), engine: await looks[1] }
 }

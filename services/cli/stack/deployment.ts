@@ -4,7 +4,7 @@ import type { Config } from '../../../shared/config.ts'
 import { Failure, errnoOf } from '../../../shared/failure.ts'
 
 /** Who keeps a stack running instead of Dolly's own supervisor, and how it is taken down. */
-const keepers = { Compose: '"make undeploy"' } as const
+const keepers = { Compose: '"make undeploy"', systemd: '"dolly system uninstall"' } as const
 export type Keeper = keyof typeof keepers
 
 const file = ({ root }: Config): string => join(root, 'deployment')

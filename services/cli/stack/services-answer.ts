@@ -1,0 +1,38 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import { connectBus } from '../../../shared/bus.ts'
+import type { Config } from '../../../shared/config.ts'
+import { Failure } from '../../../shared/failure.ts'
+import { patienceMs } from '../../../shared/patience.ts'
+import { noLog } from '../commands/bus/session.ts'
+import { serviceNames } from './project.ts'
+
+const readyWithinMs = 120_000
+
+/**
+ * Waits until a service of each kind answers on this node. Throws `Failure` (`timeout`) that names those that do not
+ * and what says why.
+ */
+export const servicesAnswer = async (
+  config: Config,
+  { verb, logs }: { verb: string; logs: string },
+): Promise<void> => {
+  const bus = await connectBus(config, { role: 'operator', log: noLog })
+  const deadline = performance.now() + patienceMs(readyWithinMs)
+  const isThere = async (name: string) =>
+    (await bus.ping(name)).some(({ metadata }) => metadata['node'] === config.node)
+  try {
+    for (;;) {
+      const there = await Promise.all(serviceNames.map(isThere))
+      const missing = serviceNames.filter((_, index) => !there[index])
+      if (missing.length === 0) return
+      if (performance.now() > deadline)
+        throw new Failure(
+          'timeout',
+          `cannot ${verb}: no answer of ${missing.join(', ')} within ${readyWithinMs / 1000} s; "${logs}" says why`,
+        )
+      await delay(100)
+    }
+  } finally {
+    await bus.close()
+  }
+}

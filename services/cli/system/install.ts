@@ -1,0 +1,52 @@
+import { existsSync } from 'node:fs'
+import { mkdir, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { type Config, readAccess } from '../../../shared/config.ts'
+import { Failure } from '../../../shared/failure.ts'
+import { run } from '../../../shared/recorder.ts'
+import { all, requireKernel, requireOwn, requirePort } from '../deploy/checks.ts'
+import { settingsOf } from '../deploy/settings.ts'
+import { remark } from '../output/print.ts'
+import { writeKeeper } from '../stack/deployment.ts'
+import { findNatsServer } from '../stack/nats-binary.ts'
+import { natsFiles, writeNatsConfigurationAt } from '../stack/nats-configuration.ts'
+import { servicesAnswer } from '../stack/services-answer.ts'
+import { target, unitDirectory, unitFiles } from './units.ts'
+
+/** Throws `Failure` (`host_unfit`) unless systemd runs this host and we may tell it what to do; see sd_booted(3). */
+export const requireSystemd = (verb: string): void => {
+  if (!existsSync('/run/systemd/system'))
+    throw new Failure('host_unfit', `cannot ${verb}: systemd does not run this host; "dolly up" needs none`)
+  if (process.getuid?.() !== 0) throw new Failure('host_unfit', `cannot ${verb}: not root`)
+}
+
+/**
+ * Puts this stack's units in place and enables them; with `now` starts them and waits until every service answers.
+ * Again it brings them to what this version says. Throws `Failure` before anything is changed when the host is not fit.
+ */
+export const install = async (
+  config: Config,
+  { now = false, env = process.env }: { now?: boolean; env?: NodeJS.ProcessEnv } = {},
+): Promise<void> => {
+  requireSystemd('install')
+  const { port } = settingsOf(config, env)
+  const nats = findNatsServer()
+  await all('install', [
+    nats,
+    requireOwn(config, 'systemd'),
+    requirePort(config, port),
+    requireKernel(),
+    Promise.resolve().then(() => void readAccess(natsFiles(config).access)),
+  ])
+  const units = unitFiles(config, (await nats).path)
+  await mkdir(config.names.networkState, { recursive: true, mode: 0o700 })
+  await writeNatsConfigurationAt(config, port)
+  await writeKeeper(config, 'systemd')
+  for (const [name, text] of units) await writeFile(join(unitDirectory, name), text)
+  await run('systemctl', ['daemon-reload'])
+  await run('systemctl', ['enable', '--quiet', target])
+  if (!now) return remark(`installed; "systemctl start ${target}" starts it`)
+  await run('systemctl', ['restart', target], { timeoutMs: 120_000 })
+  await servicesAnswer(config, { verb: 'install', logs: "journalctl --unit 'dolly-*'" })
+  remark(`ready: node ${config.node}, root ${config.root}, NATS at port ${port}`)
+}

@@ -1,0 +1,116 @@
+import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
+import test from 'ava'
+import { execa } from 'execa'
+import { keptCapabilities } from '../../services/cli/stack/service-privileges.ts'
+import { unitDirectory, unitFiles, unitNames } from '../../services/cli/system/units.ts'
+import { loadConfig } from '../../shared/config.ts'
+import { patienceMs } from '../../shared/patience.ts'
+import { run } from '../../shared/recorder.ts'
+import { exists, hostLinks } from '../helpers/kernel-facts.ts'
+import { program } from './dolly.ts'
+
+const booted = existsSync('/run/systemd/system')
+const onSystemd = booted ? test.serial : test.serial.skip
+
+test('a unit keeps the capabilities that its service keeps under our own supervisor', (t) => {
+  const units = unitFiles(
+    loadConfig({ DOLLY_ROOT: '/var/lib/dolly', DOLLY_NODE: 'here' }),
+    '/usr/bin/nats-server',
+  )
+  for (const [name, text] of units) t.notRegex(text, /@\w+@/, name)
+  for (const name of ['storage', 'cgroup', 'network', 'orchestrator']) {
+    const bounding = /^CapabilityBoundingSet=(.*)$/m.exec(units.get(`dolly-${name}.service`) ?? '')?.[1]
+    const wanted = Object.keys(keptCapabilities[name] ?? {}).map((capability) => `CAP_${capability}`)
+    t.deepEqual(bounding?.split(' ').filter(Boolean).toSorted(), wanted.toSorted(), name)
+  }
+  t.throws(() => unitFiles(loadConfig({ DOLLY_ROOT: '/var/lib/my dolly' }), '/usr/bin/nats-server'), {
+    message: /^cannot use systemd with the root "\/var\/lib\/my dolly"/,
+  })
+})
+
+const stack = (root: string) => {
+  const env = { DOLLY_ROOT: root, DOLLY_NODE: 'units', DOLLY_NATS_PORT: '14222', NO_COLOR: '1' }
+  const dolly = (...args: string[]) =>
+    execa(program, args, { env, reject: false, input: '', timeout: patienceMs(180_000) })
+  const done = async (...args: string[]): Promise<string> => {
+    const { exitCode, stdout, stderr } = await dolly(...args)
+    if (exitCode !== 0) throw new Error(`dolly ${args.join(' ')}: ${stderr}`)
+    return stdout
+  }
+  return { dolly, done, names: loadConfig(env).names }
+}
+
+if (!booted)
+  test.serial('where systemd does not run the host nothing is installed, and it is said', async (t) => {
+    const root = mkdtempSync('/var/lib/dolly-test-')
+    t.teardown(() => rmSync(root, { recursive: true, force: true }))
+    const { dolly } = stack(root)
+    for (const verb of ['install', 'uninstall']) {
+      const { exitCode, stderr } = await dolly('system', verb)
+      t.is(exitCode, 1)
+      t.is(stderr, `dolly: cannot ${verb}: systemd does not run this host; "dolly up" needs none`)
+    }
+    t.deepEqual(readdirSync(root), [])
+  })
+
+onSystemd(
+  'a stack run by systemd: installed, each unit restarted under a container, taken away',
+  async (t) => {
+    const root = mkdtempSync('/var/lib/dolly-test-')
+    const { dolly, done, names } = stack(root)
+    t.teardown(async () => {
+      await dolly('rm', '-f', 'lives')
+      await dolly('system', 'uninstall')
+      rmSync(root, { recursive: true, force: true })
+    })
+    await done('system', 'install', '--now')
+    const units = unitNames()
+    const verified = await execa(
+      'systemd-analyze',
+      ['verify', ...units.map((name) => join(unitDirectory, name))],
+      {
+        reject: false,
+      },
+    )
+    t.is(verified.exitCode, 0)
+    t.is(verified.stderr, '', 'nothing to complain about')
+    t.regex((await dolly('up', '-d')).stderr, /systemd runs it; "dolly system uninstall" takes it down/)
+
+    const id = await done('run', '-d', '-q', '--name', 'lives', 'busybox', 'sleep', '100000')
+    const [{ pid }] = JSON.parse(await done('inspect', 'lives')) as [{ pid: number }]
+    for (const name of units.filter((unit) => unit.endsWith('.service'))) {
+      await run('systemctl', ['restart', name], { timeoutMs: 120_000 })
+      t.is(await done('run', '--rm', '-q', 'busybox', 'echo', name), name)
+      t.true(await exists(`/proc/${pid}`), name)
+    }
+    const main = await run('systemctl', [
+      'show',
+      '--property',
+      'MainPID',
+      '--value',
+      'dolly-orchestrator.service',
+    ])
+    t.regex(readFileSync(`/proc/${main.trim()}/status`, 'utf8'), /^CapBnd:\t0+$/m)
+    t.is(
+      (await run('systemctl', ['show', '--property', 'Delegate', '--value', 'dolly-cgroup.service'])).trim(),
+      'yes',
+    )
+
+    const kept = await dolly('system', 'uninstall')
+    t.regex(kept.stderr, new RegExp(`^containers that stay: ${id}$`, 'm'))
+    t.true(await exists(`/proc/${pid}`))
+    await done('system', 'install', '--now')
+    t.is(await done('exec', 'lives', 'echo', 'again'), 'again')
+    await done('rm', '-f', 'lives')
+    await done('system', 'uninstall')
+    await done('system', 'uninstall')
+    t.deepEqual(
+      units.filter((name) => existsSync(join(unitDirectory, name))),
+      [],
+    )
+    t.false(await exists(`/proc/${pid}`))
+    t.false((await hostLinks()).some(({ ifname }) => ifname === names.bridge))
+    t.notRegex(readFileSync('/proc/self/mountinfo', 'utf8'), new RegExp(` ${names.cowfs} `))
+  },
+)
