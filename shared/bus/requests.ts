@@ -122,4 +122,11 @@ export const requests = (connection: NatsConnection, log: Log) => ({
     }
     return found
   },
+
+  /** Milliseconds until that one answers a ping: what its event loop lags behind. Throws an error of the connection. */
+  pingMs: async (name: string, id: string): Promise<number> => {
+    const begun = performance.now()
+    await connection.request(`$SRV.PING.${name}.${id}`, new Uint8Array(), { timeout: 5000 })
+    return performance.now() - begun
+  },
 })

@@ -185,3 +185,18 @@ test('profile shows when each step ran and what took longest, of the launch and 
   const started = (name: string) => phases[0]?.steps.find(({ step }) => step === name)?.startedMs ?? -1
   t.true(started('namespace') > started('storage'), 'what needs another step begins after it')
 })
+
+test('doctor says how many containers the host has room for, and how soon each service answers', async (t) => {
+  const checks = (await json(['doctor'])) as {
+    name: string
+    ok: boolean
+    found: string
+    optional?: boolean
+  }[]
+  const found = (name: string) => checks.find((check) => check.name === `scale: ${name}`)?.found ?? ''
+  const [, room, used] = /^room for (\d+) containers, (\d+) of 1023 in use$/.exec(found('bridge ports')) ?? []
+  t.is(Number(room) + Number(used), 1023)
+  t.regex(found('memory'), /^room for \d+ containers$/)
+  for (const service of ['storage', 'cgroup', 'network', 'namespace', 'orchestrator'])
+    t.regex(found(`${service} answers`), /^within \d+\.\d ms$/)
+})

@@ -130,8 +130,8 @@ test('a signal to dolly reaches the process, whose exit code is the answer', asy
   })
   await Promise.race([once(child.stdout, 'data'), child])
   child.kill('SIGTERM')
-  const { stdout, exitCode } = await child
-  t.is(exitCode, 5)
+  const { stdout, exitCode, shortMessage } = await child
+  t.is(exitCode, 5, shortMessage)
   t.is(stdout, 'ready\ncaught')
 })
 

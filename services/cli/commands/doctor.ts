@@ -5,13 +5,16 @@ import { ExitCode } from '../output/failure.ts'
 import { printJson, printLine, remark } from '../output/print.ts'
 import { table } from '../output/table.ts'
 import { hostChecks } from '../stack/host-checks.ts'
+import { scaleChecks } from '../stack/scale-checks.ts'
 
 const checkHost = async (json: boolean): Promise<void> => {
-  const checks = await hostChecks(loadConfig())
+  const config = loadConfig()
+  const { replyChecks } = await import('./doctor/replies.ts')
+  const checks = (await Promise.all([hostChecks(config), scaleChecks(config), replyChecks(config)])).flat()
   if (json) printJson(checks)
   else {
     const mark = (ok: boolean, optional = false) =>
-      ok ? styleText('green', 'ok') : optional ? styleText('yellow', 'without') : styleText('red', 'FAILED')
+      ok ? styleText('green', 'ok') : optional ? styleText('yellow', 'note') : styleText('red', 'FAILED')
     const rows = checks.map(({ name, ok, found, wanted, optional }) => [
       mark(ok, optional),
       name,
