@@ -12,7 +12,7 @@ const usual = [
   'test/namespace/{container,exec,lifecycle}.test.ts',
   'test/e2e/{exits,lab-limits,lab-parity}.test.ts',
   'test/security/{containers,kernel}.test.ts',
-  'test/cli/{cp,stack-privileges,system}.test.ts',
+  'test/cli/{stack-privileges,system}.test.ts',
 ]
 const losses = Number(process.env['LOSSES'] ?? 1)
 const limitMs = 40 * 60_000
