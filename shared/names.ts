@@ -20,6 +20,10 @@ export const stackTag = (root: string, node: string): string => shortHash(`${roo
 export const names = ({ root, tag }: { root: string; tag: string }) => ({
   /** Name of the bridge; 10 of the 15 characters an interface name may have (IFNAMSIZ). */
   bridge: `dolly-${tag}`,
+  /** A bridge on a port of that one, and the two ends of the pair between them. */
+  furtherBridge: (number: number) => `dolly-${tag}-${number}`,
+  uplink: (number: number) => `du${tag}${number}`,
+  uplinkPeer: (number: number) => `dp${tag}${number}`,
   nftTable: `dolly_${tag}`,
   /** Prefix of the host ends of veth pairs; the rest of the 15 characters is a hash of the container's id. */
   vethPrefix: `dv${tag}`,

@@ -22,9 +22,10 @@ const linkTarget = (path: string): string | undefined => {
 /**
  * Leases of addresses in a directory: a symbolic link named after the address that points to the
  * container's id. symlink(2) makes it whole or fails with EEXIST, so a lease survives a crash at any
- * moment and no two holders can have one address. Memory is only a copy of the directory.
+ * moment and no two holders can have one address. Memory is only a copy of the directory. Addresses are given
+ * out of the first `together` of a range as long as there are free ones.
  */
-export const createAddressLeases = (directory: string) => {
+export const createAddressLeases = (directory: string, together = Number.POSITIVE_INFINITY) => {
   mkdirSync(directory, { recursive: true, mode: 0o700 })
   const holders = new Map<string, string>()
   const addresses = new Map<string, string>()
@@ -65,7 +66,7 @@ export const createAddressLeases = (directory: string) => {
   }
 
   /** Begins behind the last address that was given, so that a released one rests as long as possible. */
-  const next = (
+  const nextIn = (
     id: string,
     { first, last }: AddressRange,
     isFree: (address: string) => boolean,
@@ -76,6 +77,19 @@ export const createAddressLeases = (directory: string) => {
     for (let step = 0; step < count; step++) {
       const address = addressText(first + ((start + step) % count))
       if (!holders.has(address) && isFree(address) && take(address, id)) return address
+    }
+    return undefined
+  }
+
+  /** Of the first so many addresses that have a free one: further bridges are for those who need them. */
+  const next = (
+    id: string,
+    { first, last }: AddressRange,
+    isFree: (address: string) => boolean,
+  ): string | undefined => {
+    for (let from = first; from <= last; from += together) {
+      const address = nextIn(id, { first: from, last: Math.min(last, from + together - 1) }, isFree)
+      if (address !== undefined) return address
     }
     return undefined
   }

@@ -4,6 +4,7 @@ import type { network } from '../../shared/contracts/steps.ts'
 import type { Recorder } from '../../shared/recorder.ts'
 import type { AddressLeases } from './addresses.ts'
 import type { IdLeases } from './id-leases.ts'
+import type { FurtherBridges } from './further-bridges.ts'
 import { interfaces, namedNamespaces } from './interfaces.ts'
 import type { IpCoprocess } from './ip-batch.ts'
 import type { LinkRemover } from './link-remover.ts'
@@ -24,6 +25,7 @@ export interface EndpointParts {
   host: IpCoprocess
   guard: SpoofGuard
   maker: NamespaceMaker
+  bridges: FurtherBridges
   remover: LinkRemover
 }
 
@@ -39,14 +41,16 @@ export const createNamedNamespaces = ({
   host,
   guard,
   maker,
+  bridges,
   remover,
 }: EndpointParts) => {
   /** The name is given last, so a named namespace is a configured one; its host end may have been taken since. */
-  const isComplete = (id: string, mode: Input['networkMode']): boolean => {
+  const isComplete = (id: string, mode: Input['networkMode'], address?: string): boolean => {
     if (!namedNamespaces.isMounted(names.netns(id))) return false
     const veth = names.veth(id)
     if (mode !== 'bridge') return !interfaces.exists(veth)
-    return interfaces.master(veth) === names.bridge && interfaces.isUp(veth)
+    const bridge = address === undefined ? names.bridge : bridges.nameFor(addressOnly(address))
+    return interfaces.master(veth) === bridge && interfaces.isUp(veth)
   }
 
   const remove = async (record: Recorder, id: string): Promise<void> => {
@@ -62,7 +66,7 @@ export const createNamedNamespaces = ({
   const linkOf = (id: string, address: string): Interface => ({
     veth: names.veth(id),
     alias: names.netns(id),
-    bridge: names.bridge,
+    bridge: bridges.nameFor(addressOnly(address)),
     address: addressOnly(address),
     prefixLength: subnet().length,
     gateway: gatewayOf(subnet()),
@@ -78,8 +82,9 @@ export const createNamedNamespaces = ({
   ) => {
     const lease = usernsMode === 'auto' ? ids.lease(id) : undefined
     // A range that is new has not been mapped by any namespace that is there.
-    if (lease?.fresh || !isComplete(id, networkMode)) {
+    if (lease?.fresh || !isComplete(id, networkMode, address)) {
       await remove(record, id)
+      if (address !== undefined) await bridges.ensure(record, addressOnly(address))
       // Before anything can run in it.
       if (address !== undefined && canForge(process.capabilities))
         await guard.guard(record, id, addressOnly(address))

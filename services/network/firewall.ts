@@ -5,7 +5,8 @@ import { type Subnet, subnetText } from './subnet.ts'
 
 /**
  * The stack's whole table. Containers reach out under the host's address; from outside their bridge only
- * replies reach them, because a host that forwards would otherwise route its neighbours to them.
+ * replies reach them, because a host that forwards would otherwise route its neighbours to them. The rules are for
+ * further bridges too (`*`): with br_netfilter, which Docker loads, they see what is only bridged.
  */
 export const ruleset = (
   { names: { nftTable, bridge }, icc }: Config,
@@ -15,13 +16,13 @@ delete table inet ${nftTable}
 table inet ${nftTable} {
   chain postrouting {
     type nat hook postrouting priority srcnat; policy accept;
-    ip saddr ${subnetText(subnet)} oifname != "${bridge}" masquerade
+    ip saddr ${subnetText(subnet)} oifname != "${bridge}*" masquerade
   }
   chain forward {
     type filter hook forward priority filter; policy accept;
     ${icc ? '' : `iifname "${bridge}" oifname "${bridge}" drop`}
-    iifname != "${bridge}" oifname "${bridge}" ct state established,related accept
-    iifname != "${bridge}" oifname "${bridge}" drop
+    iifname != "${bridge}*" oifname "${bridge}*" ct state established,related accept
+    iifname != "${bridge}*" oifname "${bridge}*" drop
   }
 }
 `

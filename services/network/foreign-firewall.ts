@@ -8,8 +8,8 @@ const chainOf = (record: Recorder, chain: string): Promise<string> =>
 /** Both rules in one transaction: either of the two present means that both are. */
 const change = async (record: Recorder, bridge: string, verb: '--insert' | '--delete'): Promise<void> => {
   const rules = [
-    `--in-interface ${bridge} --jump ACCEPT`,
-    `--out-interface ${bridge} --match conntrack --ctstate RELATED,ESTABLISHED --jump ACCEPT`,
+    `--in-interface ${bridge}+ --jump ACCEPT`,
+    `--out-interface ${bridge}+ --match conntrack --ctstate RELATED,ESTABLISHED --jump ACCEPT`,
   ]
   const input = ['*filter', ...rules.map((rule) => `${verb} DOCKER-USER ${rule}`), 'COMMIT', ''].join('\n')
   await record.run('iptables-restore', ['--noflush', '--wait'], { input })
@@ -27,11 +27,12 @@ export const admitThroughDocker = async (
   const user = await chainOf(record, 'DOCKER-USER')
   if (user === '')
     return `the chain FORWARD of the table "ip filter" drops what it does not know: accept ${bridge} there`
-  if (!user.includes(`"${bridge}"`)) await change(record, bridge, '--insert')
+  if (!user.includes(`"${bridge}*"`)) await change(record, bridge, '--insert')
   return undefined
 }
 
 /** Takes the stack's rules out of Docker's chain; absent is success. */
 export const withdrawFromDocker = async (record: Recorder, { names: { bridge } }: Config): Promise<void> => {
-  if ((await chainOf(record, 'DOCKER-USER')).includes(`"${bridge}"`)) await change(record, bridge, '--delete')
+  if ((await chainOf(record, 'DOCKER-USER')).includes(`"${bridge}*"`))
+    await change(record, bridge, '--delete')
 }

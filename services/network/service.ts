@@ -6,6 +6,7 @@ import { Failure } from '../../shared/failure.ts'
 import { type HostServiceDefinition, endpoint, stepEndpoints } from '../../shared/service.ts'
 import { createAddressLeases } from './addresses.ts'
 import { createEndpoints } from './endpoint.ts'
+import { createFurtherBridges, usualPorts } from './further-bridges.ts'
 import { createIdLeases } from './id-leases.ts'
 import { createIpCoprocess } from './ip-batch.ts'
 import { createLabEndpoints } from './lab.ts'
@@ -19,8 +20,11 @@ import { type Subnet, gatewayOf, subnetText } from './subnet.ts'
 import { requireTools } from './tools.ts'
 
 /** Connects containers: a bridge of the stack's own, and per container a named namespace with a configured `eth0`. */
-export const networkService = (config: Config): HostServiceDefinition => {
-  const leases = createAddressLeases(join(config.names.networkState, 'addresses'))
+export const networkService = (
+  config: Config,
+  { portsPerBridge = usualPorts }: { portsPerBridge?: number } = {},
+): HostServiceDefinition => {
+  const leases = createAddressLeases(join(config.names.networkState, 'addresses'), portsPerBridge)
   const [host, remover, ids] = [createIpCoprocess(), createLinkRemover(), createIdLeases(config)]
   const maker = createNamespaceMaker()
   let prepared: Subnet | undefined
@@ -33,10 +37,11 @@ export const networkService = (config: Config): HostServiceDefinition => {
     return prepared
   }
   const guard = createSpoofGuard(config)
-  const parts = { config, subnet, leases, ids, host, guard, maker, remover }
+  const bridges = createFurtherBridges({ config, subnet, host, portsPerBridge })
+  const parts = { config, subnet, leases, ids, host, guard, maker, bridges, remover }
   const endpoints = createEndpoints(parts)
   const lab = createLabEndpoints(parts)
-  const pools = { addresses: [leases, lab.leases], ids, guard }
+  const pools = { addresses: [leases, lab.leases], ids, guard, bridges }
 
   return {
     name: 'network',

@@ -60,6 +60,7 @@ export const releaseStack = async (
     await removeFirewall(record, config)
     released.push(`nft-table inet ${nftTable}`)
   }
+  released.push(...(await pools.bridges.remove(record)).map((name) => `bridge ${name}`))
   if (interfaces.isBridge(bridge)) {
     await remover.remove(record, bridge)
     released.push(`bridge ${bridge}`)

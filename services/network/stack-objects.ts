@@ -2,6 +2,7 @@ import type { Config } from '../../shared/config.ts'
 import type { Leak } from '../../shared/contracts/operations.ts'
 import type { Recorder } from '../../shared/recorder.ts'
 import type { AddressLeases } from './addresses.ts'
+import type { FurtherBridges } from './further-bridges.ts'
 import type { IdLeases } from './id-leases.ts'
 import { hasFirewall } from './firewall.ts'
 import { interfaces, namedNamespaces } from './interfaces.ts'
@@ -18,6 +19,7 @@ export interface LeasePools {
   addresses: readonly AddressLeases[]
   ids: IdLeases
   guard: SpoofGuard
+  bridges: FurtherBridges
 }
 
 /** Every object of the stack's containers on this host: namespaces, interfaces and leases. */
@@ -44,7 +46,9 @@ export const stackObjects = async (record: Recorder, config: Config, pools: Leas
   const { bridge, nftTable } = config.names
   return [
     ...containerObjects(config, pools),
-    ...(interfaces.exists(bridge) ? [{ kind: 'bridge', name: bridge, container: null }] : []),
+    ...[bridge, ...pools.bridges.all()]
+      .filter((name) => interfaces.exists(name))
+      .map((name) => ({ kind: 'bridge', name, container: null })),
     ...((await hasFirewall(record, config))
       ? [{ kind: 'nft-table', name: `inet ${nftTable}`, container: null }]
       : []),

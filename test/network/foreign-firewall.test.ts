@@ -20,9 +20,9 @@ test("where Docker drops what is forwarded, its own chain admits the stack's bri
     ':FORWARD DROP [0:0]\n:DOCKER-USER - [0:0]\n-A DOCKER-USER -j RETURN',
   )
   t.deepEqual(prepared.split('\n').toSorted(), [
-    `-A DOCKER-USER -i ${bridge} -j ACCEPT`,
+    `-A DOCKER-USER -i ${bridge}+ -j ACCEPT`,
     '-A DOCKER-USER -j RETURN',
-    `-A DOCKER-USER -o ${bridge} -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT`,
+    `-A DOCKER-USER -o ${bridge}+ -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT`,
     '-N DOCKER-USER',
   ])
   t.is(after, '-N DOCKER-USER\n-A DOCKER-USER -j RETURN')

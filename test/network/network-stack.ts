@@ -16,10 +16,13 @@ export const inputOf = (id: string, networkMode = 'bridge') => ({
 })
 
 /** A network service of its own stack on this host; disposing removes all it made. */
-export const networkStack = async (env: Record<string, string> = {}) => {
+export const networkStack = async (
+  env: Record<string, string> = {},
+  options: Parameters<typeof networkService>[1] = {},
+) => {
   const temporary = await temporaryConfig(env)
   const { config } = temporary
-  const service = await hostService(config, networkService(config))
+  const service = await hostService(config, networkService(config, options))
   const listed = async () => (await service.request(objects.network, {})).objects
   return {
     config,
@@ -29,7 +32,7 @@ export const networkStack = async (env: Record<string, string> = {}) => {
     disconnect: (id: string) => service.send('undo', inputOf(id)),
     listed,
     /** The same stack's service as after a restart. */
-    restart: () => hostService(config, networkService(config)),
+    restart: () => hostService(config, networkService(config, options)),
     [Symbol.asyncDispose]: async () => {
       for (const id of new Set((await listed()).flatMap(({ container }) => container ?? []))) {
         await service.send('detach', { id })

@@ -28,8 +28,6 @@ const entriesIn = async (path: string): Promise<number> =>
 const linesIn = async (path: string): Promise<number> =>
   existsSync(path) ? (await readFile(path, 'utf8')).trim().split('\n').length : 0
 
-/** net/bridge/br_private.h: a port's number has 10 bits, and 0 is none. */
-const bridgePorts = 1023
 /** conmon's, each pipe and socket counted, and what init opens. */
 const filesEach = 24
 /** conmon with its thread, and init. */
@@ -64,13 +62,6 @@ const ceilings = async (config: Config): Promise<Ceiling[]> => {
   ])
   const raise = (name: string) => `sysctl ${name}`
   return [
-    {
-      name: 'bridge ports',
-      limit: bridgePorts,
-      used: await entriesIn(`/sys/class/net/${names.bridge}/brif`),
-      each: 1,
-      advice: 'another stack beside this one, or network_mode: none',
-    },
     {
       name: 'neighbours (ARP)',
       limit: await numberIn(`${sysctl}/net/ipv4/neigh/default/gc_thresh3`),
