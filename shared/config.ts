@@ -6,6 +6,7 @@ import { Failure, errnoOf, reasonOf } from './failure.ts'
 import { names, stackTag } from './names.ts'
 import { NodeName } from './contracts/identity.ts'
 import { quantity } from './contracts/quantity.ts'
+import { rememberedNode, requireSameNode } from './root-node.ts'
 
 const Credentials = z.object({ user: z.string(), password: z.string() })
 
@@ -16,15 +17,17 @@ export type BusAccess = z.infer<typeof BusAccess>
 /** Where a stack lives unless `DOLLY_ROOT` says otherwise. */
 export const defaultRoot = '/var/lib/dolly'
 
-const environmentOf = (env: NodeJS.ProcessEnv) => ({
-  root: resolve(env['DOLLY_ROOT'] || defaultRoot),
-  node:
+const environmentOf = (env: NodeJS.ProcessEnv) => {
+  const root = resolve(env['DOLLY_ROOT'] || defaultRoot)
+  const node =
     env['DOLLY_NODE'] ||
+    rememberedNode(root) ||
     hostname()
       .toLowerCase()
       .replaceAll(/[^a-z0-9-]/g, '-')
-      .slice(0, 32),
-})
+      .slice(0, 32)
+  return { root, node }
+}
 
 const requireSecret = (file: string): void => {
   const mode = statSync(file).mode & 0o777
@@ -112,7 +115,8 @@ const tlsOf = (env: NodeJS.ProcessEnv) => ({
 
 /**
  * The stack this process belongs to, from `DOLLY_ROOT`, `DOLLY_NODE`, `DOLLY_NATS_URL` and the other
- * `DOLLY_*` variables. Throws `Failure` (`invalid_message`) with the variable's name when one is wrong.
+ * `DOLLY_*` variables. Throws `Failure` (`invalid_message`) with the variable's name when one is wrong, and
+ * (`conflict`) when the root's stack is another node.
  */
 export const loadConfig = (env: NodeJS.ProcessEnv = process.env) => {
   const { root, node } = environmentOf(env)
@@ -122,6 +126,7 @@ export const loadConfig = (env: NodeJS.ProcessEnv = process.env) => {
       'invalid_message',
       `cannot use DOLLY_NODE "${node}": ${parsed.error.issues[0]?.message}`,
     )
+  requireSameNode(root, node)
   const size = quantity(env['DOLLY_COWFS_SIZE'] || '10G')
   if (size === undefined)
     throw new Failure(

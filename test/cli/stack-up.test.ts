@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import test from 'ava'
 import { ulid } from 'ulid'
 import { connectBus } from '../../shared/bus.ts'
-import type { Config } from '../../shared/config.ts'
+import { type Config, loadConfig } from '../../shared/config.ts'
 import { processState } from '../../shared/contracts/operations.ts'
 import { createLog } from '../../shared/log.ts'
 import { run } from '../../shared/recorder.ts'
@@ -23,6 +23,7 @@ import { readStackInfo, runningSupervisor } from '../../services/cli/stack/stack
 import { up } from '../../services/cli/stack/up.ts'
 import { temporaryConfig } from '../helpers/host.ts'
 import { type Stack, eventually, startStack } from '../helpers/stack.ts'
+import { dollyOf } from './dolly.ts'
 
 /** What the kernel shows under the stack's names. */
 const onHost = async ({ names }: Config): Promise<string[]> => {
@@ -104,6 +105,7 @@ test.serial('containers outlive the stack, and the next one finds them', async (
   const lines: string[] = []
   const result = await down(config, { onProgress: (line) => lines.push(line) })
   t.deepEqual(result.containers, [id])
+  t.is(loadConfig({ DOLLY_ROOT: config.root }).node, config.node, 'which it needs to find them')
   t.regex(lines[0] ?? '', new RegExp(`^1 container stays, running ones go on: ${id}`))
   t.truthy(await identify(pid ?? 0))
   t.true((await onHost(config)).includes('mount'))
@@ -115,6 +117,23 @@ test.serial('containers outlive the stack, and the next one finds them', async (
   const isFound = async () => (await stateOf({ inside, config }, id)).status === 'running'
   await eventually('the container is found', isFound, 30_000)
   t.is((await stateOf({ inside, config }, id)).pid, pid)
+})
+
+test.serial('a root stays the node it came up as until nothing of it is left', async (t) => {
+  await using stack = await startStack()
+  const { config } = stack
+  const variables = { DOLLY_ROOT: config.root }
+  t.is(loadConfig(variables).node, config.node, 'whatever the host is called')
+
+  const message = `cannot use DOLLY_NODE "other": the stack of ${config.root} is node "${config.node}" until it is down and nothing of it is left`
+  t.throws(() => loadConfig({ ...variables, DOLLY_NODE: 'other' }), { message })
+  const refused = await dollyOf(stack)(['down'], { env: { DOLLY_NODE: 'other' } })
+  t.deepEqual([refused.exitCode, refused.stderr], [1, `dolly: ${message}`])
+  t.truthy(await runningSupervisor(config), 'it was not stopped')
+
+  await down(config)
+  t.is(loadConfig({ ...variables, DOLLY_NODE: 'other' }).node, 'other')
+  await up(config, { detach: true })
 })
 
 test.serial('a bound supervisor ends with the program that started it', async (t) => {

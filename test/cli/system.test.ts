@@ -15,7 +15,7 @@ const onSystemd = booted ? test.serial : test.serial.skip
 
 test('a unit keeps the capabilities that its service keeps under our own supervisor', (t) => {
   const units = unitFiles(
-    loadConfig({ DOLLY_ROOT: '/var/lib/dolly', DOLLY_NODE: 'here' }),
+    loadConfig({ DOLLY_ROOT: '/srv/dolly', DOLLY_NODE: 'here' }),
     '/usr/bin/nats-server',
   )
   for (const [name, text] of units) t.notRegex(text, /@\w+@/, name)

@@ -1,5 +1,6 @@
 import { mkdir } from 'node:fs/promises'
 import type { Config } from '../../../shared/config.ts'
+import { rememberNode } from '../../../shared/root-node.ts'
 import { remark } from '../output/print.ts'
 import { writeKeeper } from '../stack/deployment.ts'
 import { writeNatsConfigurationAt } from '../stack/nats-configuration.ts'
@@ -19,6 +20,7 @@ export const deploy = async (config: Config, env: NodeJS.ProcessEnv = process.en
   await mkdir(config.names.networkState, { recursive: true, mode: 0o700 })
   await writeNatsConfigurationAt(config, port)
   await writeKeeper(config, 'Compose')
+  await rememberNode(config)
   await compose(words, ['build'], settings)
   await compose(words, ['up', '--detach', '--remove-orphans'], settings)
   await servicesAnswer(config, { verb: 'deploy', logs: 'docker compose logs' })

@@ -5,6 +5,7 @@ import { objects, release } from '../../../shared/contracts/operations.ts'
 import { reasonOf } from '../../../shared/failure.ts'
 import { createLog } from '../../../shared/log.ts'
 import { patienceMs } from '../../../shared/patience.ts'
+import { forgetNode } from '../../../shared/root-node.ts'
 import { subjects } from '../../../shared/subjects.ts'
 import { ReplyBody } from '../../../shared/wire.ts'
 
@@ -42,12 +43,13 @@ const releaseInOrder = async (config: Config, bus: Bus): Promise<ReleaseResult> 
       result.kept.push(`${service}: ${reasonOf(error)}`)
     }
   }
+  if (result.kept.length === 0 && result.containers.size === 0) await forgetNode(config)
   return { ...result, containers: [...result.containers] }
 }
 
 /**
  * Asks each host service to remove the host-wide objects that it prepared; a service whose objects
- * containers still use keeps them and says so.
+ * containers still use keeps them and says so. When nothing is left, the root may become another node's.
  */
 export const releaseHost = async (config: Config): Promise<ReleaseResult> => {
   const log = createLog({}, 'silent')

@@ -17,6 +17,7 @@ import { confined } from './service-privileges.ts'
 import { watchStore } from './store-watch.ts'
 import { type StackInfo, lockStack, writeStackInfo } from './stack-files.ts'
 import { patienceMs } from '../../../shared/patience.ts'
+import { rememberNode } from '../../../shared/root-node.ts'
 
 export type Progress = (line: string) => void
 
@@ -149,6 +150,7 @@ export const supervise = async (config: Config, options: SupervisorOptions) => {
       await bootstrapBus({ ...config, natsUrl: url }, log)
       onProgress(`nats-server ${nats.version} answers at ${url}`)
     }
+    await rememberNode(config)
     const services = wanted.map((service) =>
       keepRunning(serviceProgram(config, service, url), {
         log,

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { type Config, readAccess } from '../../../shared/config.ts'
 import { Failure } from '../../../shared/failure.ts'
 import { run } from '../../../shared/recorder.ts'
+import { rememberNode } from '../../../shared/root-node.ts'
 import { all, requireKernel, requireOwn, requirePort } from '../deploy/checks.ts'
 import { settingsOf } from '../deploy/settings.ts'
 import { remark } from '../output/print.ts'
@@ -42,6 +43,7 @@ export const install = async (
   await mkdir(config.names.networkState, { recursive: true, mode: 0o700 })
   await writeNatsConfigurationAt(config, port)
   await writeKeeper(config, 'systemd')
+  await rememberNode(config)
   for (const [name, text] of units) await writeFile(join(unitDirectory, name), text)
   await run('systemctl', ['daemon-reload'])
   await run('systemctl', ['enable', '--quiet', target])
