@@ -1,16 +1,22 @@
-import { chmod, mkdir, readFile, readdir, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { once } from 'node:events'
 import type { AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import test from 'ava'
+import { execa } from 'execa'
 import { requireDeployable } from '../../services/cli/deploy/checks.ts'
 import { settingsOf } from '../../services/cli/deploy/settings.ts'
 import { requireNoKeeper, writeKeeper } from '../../services/cli/stack/deployment.ts'
 import { projectDirectory } from '../../services/cli/stack/project.ts'
 import { keptCapabilities } from '../../services/cli/stack/service-privileges.ts'
+import { environmentOf } from '../../services/cli/stack/stack-environment.ts'
 import { Failure } from '../../shared/failure.ts'
+import { patienceMs } from '../../shared/patience.ts'
 import { temporaryConfig } from '../helpers/host.ts'
+
+const fixtures = join(import.meta.dirname, 'fixtures')
 
 test.serial('all that a host lacks for a deployment is said at once, and nothing is changed', async (t) => {
   await using temporary = await temporaryConfig()
@@ -39,6 +45,27 @@ test.serial('all that a host lacks for a deployment is said at once, and nothing
   ])
     t.regex(error?.message ?? '', reason)
   t.deepEqual(await readdir(config.root, { recursive: true }), before)
+})
+
+test('a deployment is refused where the kernel has no btrfs and mounts are not shared', async (t) => {
+  await using temporary = await temporaryConfig()
+  const { config } = temporary
+  const hidden = await mkdtemp(join(tmpdir(), 'dolly-test-'))
+  t.teardown(() => rm(hidden, { recursive: true }))
+  const words = ['--mount', '--propagation', 'private', '--', join(fixtures, 'without-btrfs.sh'), hidden]
+  const program = [process.execPath, join(projectDirectory, 'services/cli/deploy/main.ts'), 'up']
+  const { exitCode, stderr } = await execa('unshare', [...words, ...program], {
+    reject: false,
+    timeout: patienceMs(60_000),
+    env: environmentOf(config),
+  })
+  t.is(exitCode, 1)
+  t.regex(stderr, /^dolly: cannot deploy: [^\n]*$/, 'one line with everything')
+  t.regex(stderr, /kernel: btrfs is absent/)
+  const shared = 'is no shared mount: "mount --make-shared [^"]*" makes it one until the next boot'
+  t.regex(stderr, new RegExp(`where ${config.root} is, ${shared}`))
+  t.regex(stderr, new RegExp(`where /run/netns is, ${shared}`))
+  t.deepEqual(await readdir(config.root), [])
 })
 
 test('a stack that Compose runs is neither started nor stopped by others', async (t) => {
