@@ -47,13 +47,6 @@ export class Failure extends Error {
   }
 }
 
-/** What a node says that has not been told to allow `privileged: true`. */
-export const privilegedRefused = (id: string): Failure =>
-  new Failure(
-    'not_permitted',
-    `cannot create privileged container ${id}: it would be root of the host; DOLLY_ALLOW_PRIVILEGED=on allows it`,
-  )
-
 /** The message of anything thrown, for a sentence that says why. */
 export const reasonOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
 

@@ -1,5 +1,6 @@
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
-import { Failure, privilegedRefused } from '../../shared/failure.ts'
+import { Failure } from '../../shared/failure.ts'
+import { requireNoHostRoot } from '../../shared/host-root.ts'
 import type { ProcessState } from '../../shared/contracts/operations.ts'
 import type { Recorder } from '../../shared/recorder.ts'
 import type { Context } from '../../shared/service.ts'
@@ -90,7 +91,10 @@ export const ensureInit = async (
   record: Recorder,
   spec: ContainerPlan,
 ): Promise<Init> => {
-  if (spec.privileged && !host.allowPrivileged) throw privilegedRefused(spec.id)
+  requireNoHostRoot(
+    { ...spec, ...spec.process },
+    { ownIds: spec.userNamespace !== null, allowed: host.allowPrivileged },
+  )
   const paths = host.paths(spec.id)
   const remove = () => removeContainer(host, record, spec.id)
   const whole = wholeInit(paths)

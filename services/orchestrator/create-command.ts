@@ -3,7 +3,8 @@ import type { Bus } from '../../shared/bus.ts'
 import { ContainerCreate } from '../../shared/contracts/container-create.ts'
 import { ContainerSpec } from '../../shared/contracts/container-spec.ts'
 import type { Config } from '../../shared/config.ts'
-import { Failure, privilegedRefused } from '../../shared/failure.ts'
+import { Failure } from '../../shared/failure.ts'
+import { requireNoHostRoot } from '../../shared/host-root.ts'
 import type { Log } from '../../shared/log.ts'
 import { parseInput } from '../../shared/wire.ts'
 import { bounded } from './checkpoint.ts'
@@ -90,7 +91,10 @@ export const createCommand = ({ bus, log, runs, node, idOfName, config }: Create
       ContainerSpec,
       containerSpec(message, { id, node: message.placement?.node ?? node }),
     )
-    if (spec.privileged && !config.allowPrivileged) throw privilegedRefused(id)
+    requireNoHostRoot(
+      { ...spec, ...spec.process },
+      { ownIds: spec.usernsMode === 'auto', allowed: config.allowPrivileged },
+    )
     if (spec.inject.length > 0 && !config.faultInjection) {
       throw new Failure(
         'not_permitted',

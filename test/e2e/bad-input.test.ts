@@ -62,6 +62,19 @@ const cases: [string, object, Wanted][] = [
     },
   ],
   [
+    'a capability that makes it root of the host, where none is allowed',
+    { userns_mode: 'host', cap_add: ['NET_RAW', 'SYS_MODULE'] },
+    {
+      code: 'not_permitted',
+      says: /^cannot give CAP_SYS_MODULE to container .* in the host's user namespace: it would be root of the host/,
+    },
+  ],
+  [
+    'the same in the lab’s container',
+    { network_mode: 'lab', cap_add: ['ALL'] },
+    { code: 'not_permitted', says: /^cannot give CAP_DAC_READ_SEARCH to container / },
+  ],
+  [
     'ids of its own in the lab’s container',
     { network_mode: 'lab', userns_mode: 'auto' },
     { code: 'unsupported', says: /^userns_mode: network_mode "lab" means the user namespace of the host/ },

@@ -142,6 +142,15 @@ test('a privileged container is refused by its node too, and is root of the host
   t.notRegex(readFileSync(`/proc/${pid}/mountinfo`, 'utf8'), / \/proc\/\S+ /, 'nothing is masked')
 })
 
+test('in the user namespace of the host none has a capability that makes it root of the host', async (t) => {
+  await using host = await namespaceHost()
+  for (const name of ['SYS_MODULE', 'SYS_ADMIN', 'SYS_PTRACE', 'DAC_READ_SEARCH']) {
+    const wish = { process: { capabilities: [`CAP_${name}`] }, userNamespace: null }
+    const message = `cannot give CAP_${name} to container x in the host's user namespace: it would be root of the host; DOLLY_ALLOW_PRIVILEGED=on allows it`
+    await t.throwsAsync(host.make('x', wish), { code: 'not_permitted', message })
+  }
+})
+
 test('links planted in the image lead no mount and no write outside', async (t) => {
   await using host = await namespaceHost()
   const victim = join(host.config.root, 'victim')
