@@ -10,11 +10,11 @@ const readyWithinMs = 120_000
 
 /**
  * Waits until a service of each kind answers on this node. Throws `Failure` (`timeout`) that names those that do not
- * and what says why.
+ * and what says why, or (`host_unfit`) as soon as `ended` answers why one never will.
  */
 export const servicesAnswer = async (
   config: Config,
-  { verb, logs }: { verb: string; logs: string },
+  { verb, logs, ended }: { verb: string; logs: string; ended?: () => Promise<string | undefined> },
 ): Promise<void> => {
   const bus = await connectBus(config, { role: 'operator', log: noLog })
   const deadline = performance.now() + patienceMs(readyWithinMs)
@@ -25,6 +25,8 @@ export const servicesAnswer = async (
       const there = await Promise.all(serviceNames.map(isThere))
       const missing = serviceNames.filter((_, index) => !there[index])
       if (missing.length === 0) return
+      const reason = await ended?.()
+      if (reason) throw new Failure('host_unfit', `cannot ${verb}: ${reason}`)
       if (performance.now() > deadline)
         throw new Failure(
           'timeout',

@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs'
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type Config, readAccess } from '../../../shared/config.ts'
+import { writeDurably } from '../../../shared/durable-file.ts'
 import { Failure } from '../../../shared/failure.ts'
 import { run } from '../../../shared/recorder.ts'
 import { rememberNode } from '../../../shared/root-node.ts'
@@ -20,6 +21,29 @@ export const requireSystemd = (verb: string): void => {
     throw new Failure('host_unfit', `cannot ${verb}: systemd does not run this host; "dolly up" needs none`)
   if (process.getuid?.() !== 0) throw new Failure('host_unfit', `cannot ${verb}: not root`)
 }
+
+/** Why a unit has failed for good, in its own last words; undefined while none has. */
+const failedUnit = async (): Promise<string | undefined> => {
+  const [unit] = (
+    await run('systemctl', ['list-units', '--failed', '--plain', '--no-legend', 'dolly-*'])
+  ).split(' ')
+  if (!unit) return undefined
+  const said = await run('journalctl', ['--unit', unit, '--lines', '20', '--output', 'cat', '--no-pager'])
+  const reasons = [...said.matchAll(/"reason":("(?:[^"\\]|\\.)*")/g)].map(([, text = '""']) =>
+    String(JSON.parse(text)),
+  )
+  return `${unit} has failed: ${reasons.at(-1) ?? `"journalctl --unit ${unit}" says why`}`
+}
+
+/** What each unit says itself, and what only this program needs. */
+const saidOtherwise = new Set(['DOLLY_ROOT', 'DOLLY_NODE', 'DOLLY_NATS_ACCESS', 'DOLLY_NATS_PORT'])
+
+/** The settings of the environment as systemd.exec(5) reads them from a file. */
+const settingsText = (env: NodeJS.ProcessEnv): string =>
+  Object.entries(env)
+    .filter(([name, value]) => name.startsWith('DOLLY_') && !saidOtherwise.has(name) && value)
+    .map(([name, value = '']) => `${name}="${value.replaceAll(/["\\$`]/g, String.raw`\$&`)}"\n`)
+    .join('')
 
 /**
  * Puts this stack's units in place and enables them; with `now` starts them and waits until every service answers.
@@ -43,12 +67,14 @@ export const install = async (
   await mkdir(config.names.networkState, { recursive: true, mode: 0o700 })
   await writeNatsConfigurationAt(config, port)
   await writeKeeper(config, 'systemd')
+  await writeDurably(join(config.root, 'settings'), settingsText(env))
   await rememberNode(config)
   for (const [name, text] of units) await writeFile(join(unitDirectory, name), text)
   await run('systemctl', ['daemon-reload'])
   await run('systemctl', ['enable', '--quiet', target])
   if (!now) return remark(`installed; "systemctl start ${target}" starts it`)
   await run('systemctl', ['restart', target], { timeoutMs: 120_000 })
-  await servicesAnswer(config, { verb: 'install', logs: "journalctl --unit 'dolly-*'" })
+  const logs = "journalctl --unit 'dolly-*'"
+  await servicesAnswer(config, { verb: 'install', logs, ended: failedUnit })
   remark(`ready: node ${config.node}, root ${config.root}, NATS at port ${port}`)
 }
