@@ -29,10 +29,17 @@ test('a unit keeps the capabilities that its service keeps under our own supervi
   })
 })
 
-const stack = (root: string) => {
-  const env = { DOLLY_ROOT: root, DOLLY_NODE: 'units', DOLLY_NATS_PORT: '14222', NO_COLOR: '1' }
+const stack = (root: string, more: Record<string, string> = {}) => {
+  const env = {
+    DOLLY_ROOT: root,
+    DOLLY_NODE: 'units',
+    DOLLY_NATS_PORT: '14222',
+    NO_COLOR: '1',
+    DOLLY_COWFS_SIZE: '1G',
+    ...more,
+  }
   const dolly = (...args: string[]) =>
-    execa(program, args, { env, reject: false, input: '', timeout: patienceMs(180_000) })
+    execa(program, args, { env, reject: false, input: '', timeout: patienceMs(60_000) })
   const done = async (...args: string[]): Promise<string> => {
     const { exitCode, stdout, stderr } = await dolly(...args)
     if (exitCode !== 0) throw new Error(`dolly ${args.join(' ')}: ${stderr}`)
@@ -64,6 +71,14 @@ onSystemd(
       await dolly('system', 'uninstall')
       rmSync(root, { recursive: true, force: true })
     })
+    const unfit = await stack(root, { DOLLY_COWFS_SIZE: '900T' }).dolly('system', 'install', '--now')
+    t.is(unfit.exitCode, 1)
+    t.regex(
+      unfit.stderr,
+      /^dolly: cannot install: dolly-storage.service has failed: cannot make a file system/m,
+    )
+    await done('system', 'uninstall')
+
     await done('system', 'install', '--now')
     const units = unitNames()
     const verified = await execa(
