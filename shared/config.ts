@@ -4,6 +4,7 @@ import { join, resolve } from 'node:path'
 import { z } from 'zod'
 import { Failure, errnoOf, reasonOf } from './failure.ts'
 import { names, stackTag } from './names.ts'
+import { nodeSettings } from './node-settings.ts'
 import { NodeName } from './contracts/identity.ts'
 import { quantity } from './contracts/quantity.ts'
 import { rememberedNode, requireSameNode } from './root-node.ts'
@@ -165,6 +166,8 @@ export const loadConfig = (env: NodeJS.ProcessEnv = process.env) => {
     /** Whether containers on the bridge reach each other (Docker's `--icc`). */
     icc: env['DOLLY_ICC'] !== 'off',
     logLevel: env['DOLLY_LOG_LEVEL'] || 'info',
+    /** Labels and capacity of this host for placement, and how often it is looked at. */
+    host: nodeSettings(env),
     natsUrl: optional(env['DOLLY_NATS_URL']),
     natsUser: optional(env['DOLLY_NATS_USER']),
     natsPassword: optional(env['DOLLY_NATS_PASSWORD']),

@@ -1,7 +1,8 @@
-import type { z } from 'zod'
+import { z } from 'zod'
 import { type Bus, connectBus } from './bus.ts'
 import { type Config, loadConfig } from './config.ts'
 import type { Operation, StepContract } from './contracts/contract.ts'
+import type { NodeFacts, ServiceStatus } from './contracts/node.ts'
 import { Failure, reasonOf } from './failure.ts'
 import { createFence } from './fence.ts'
 import { renewHealthFile } from './health-file.ts'
@@ -11,6 +12,7 @@ import { createKeyedQueue } from './keyed-queue.ts'
 import { type Log, createLog } from './log.ts'
 import { type Recorder, createRecorder } from './recorder.ts'
 import { subjects } from './subjects.ts'
+import { projectVersion } from './version.ts'
 import { type Outcome, parseInput } from './wire.ts'
 
 /** What a handler may use beside its input. */
@@ -54,8 +56,37 @@ export interface HostServiceDefinition {
   endpoints: Endpoint[]
   /** Readies the host before the first request; idempotent. Throws `Failure` (`host_unfit`) when it cannot. */
   prepare?: (context: Context) => Promise<void>
+  /** What it knows of its host, for the node's record. */
+  facts?: (context: Context) => NodeFacts | Promise<NodeFacts>
   /** Begins watching the host once requests are answered; stops on the signal. */
   watch?: (context: Context, signal: AbortSignal) => Promise<void>
+}
+
+/** Answers how the service does and what it knows of its host. */
+const statusEndpoint = ({ facts }: HostServiceDefinition): Endpoint => {
+  const startedAt = new Date().toISOString()
+  const version = projectVersion()
+  // It answers, so it is there; what keeps it from its host is told by whoever asks it for more.
+  const known = async (context: Context): Promise<NodeFacts> => {
+    try {
+      return (await facts?.(context)) ?? {}
+    } catch (error) {
+      if (!(error instanceof Failure)) throw error
+      context.log.warn({ reason: error.message }, 'cannot look at the host')
+      return {}
+    }
+  }
+  return {
+    verb: 'status',
+    input: z.strictObject({}),
+    handle: async (_, context): Promise<ServiceStatus> => ({
+      pid: process.pid,
+      startedAt,
+      version,
+      now: new Date().toISOString(),
+      facts: await known(context),
+    }),
+  }
 }
 
 /** Answers one request: parses, serialises per container, times, and turns failures into replies. */
@@ -99,7 +130,8 @@ export const createDispatcher = (definition: HostServiceDefinition, base: Omit<C
  */
 export const serve = async (define: (config: Config) => HostServiceDefinition): Promise<void> => {
   const config = loadConfig()
-  const definition = define(config)
+  const defined = define(config)
+  const definition = { ...defined, endpoints: [...defined.endpoints, statusEndpoint(defined)] }
   const { name, description } = definition
   const log = createLog({ service: name, node: config.node }, config.logLevel)
   const bus = await connectBus(config, { role: name, log })

@@ -58,5 +58,5 @@ export const streams = ({ ackWaitMs, eventsMaxBytes }: { ackWaitMs: number; even
     // Few events are of interest, and their type says which.
     headers_only: true,
   },
-  buckets: ['containers', 'names'],
+  buckets: ['containers', 'names', 'nodes'],
 })

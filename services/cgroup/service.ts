@@ -8,6 +8,7 @@ import { hierarchyOf } from './hierarchies.ts'
 import { cgroupHost } from './host.ts'
 import { createGroup } from './group.ts'
 import { freeze, thaw } from './freezer.ts'
+import { hostFacts } from './host-facts.ts'
 import { listCgroups, releaseParents } from './inventory.ts'
 import { removeGroup } from './removal.ts'
 
@@ -22,6 +23,7 @@ export const cgroupService = (config: Config): HostServiceDefinition => {
         await host.prepare(record, log)
         if (!hierarchyOf(host.hierarchies(), 'devices')) prepareDeviceFilters()
       }),
+    facts: () => hostFacts(config, host),
     endpoints: [
       ...stepEndpoints(cgroup, {
         do: (input, { record }) =>

@@ -1,3 +1,4 @@
+import { release as kernelRelease } from 'node:os'
 import { z } from 'zod'
 import type { Config } from '../../shared/config.ts'
 import { ContainerId } from '../../shared/contracts/identity.ts'
@@ -112,6 +113,11 @@ export const namespaceService = (config: Config): HostServiceDefinition => {
   return {
     name: 'namespace',
     description: 'Builds the namespaces of a container and runs its processes',
+    facts: () => ({
+      labels: config.host.labels,
+      capacity: { containers: config.host.containers },
+      features: { kernel: kernelRelease() },
+    }),
     endpoints: [...steps(host), ...operations(host)],
     prepare: async ({ record }) => {
       prepared = await prepareHost(config, record)

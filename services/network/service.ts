@@ -53,6 +53,7 @@ export const networkService = (
       maker.ready()
       remover.ready()
     },
+    facts: () => (prepared ? { subnet: subnetText(prepared) } : {}),
     endpoints: [
       ...stepEndpoints(network, {
         do: (input, { record }) => endpoints.do(input, record),

@@ -11,7 +11,10 @@ import { deleteCommand } from './delete-command.ts'
 import { createDeliveries } from './deliveries.ts'
 import { injecting } from './fault-injection.ts'
 import { hostExecutor } from './executor.ts'
+import { createHeartbeats } from './heartbeats.ts'
 import { nameStep } from './name-step.ts'
+import { nodeVerbs } from './node-verbs.ts'
+import { createNodes } from './nodes.ts'
 import { createProjection } from './projection.ts'
 import { createReach } from './reach.ts'
 import { createReconciler } from './reconcile.ts'
@@ -28,6 +31,9 @@ const bus = await connectBus(config, { role: 'orchestrator', log })
 const stop = new AbortController()
 const { node, ackWaitMs } = config
 const projection = await createProjection({ bus, node, log, signal: stop.signal })
+const nodes = await createNodes({ bus, log, signal: stop.signal })
+const { heartbeatMs } = config.host
+const heartbeats = createHeartbeats({ bus, nodes, node, heartbeatMs, log, signal: stop.signal })
 const hosts = hostExecutor(bus, await nameStep(bus))
 const executor = config.faultInjection ? injecting(hosts) : hosts
 const { idOfName } = projection
@@ -48,14 +54,20 @@ const deliveries = createDeliveries({
 
 bus.hints('service', (_, raw) => {
   const { data } = JSON.parse(raw) as { data?: { node?: string; service?: string } }
-  if (data?.node && data.service) hosts.restarted(data.node, data.service)
+  if (!data?.node || !data.service) return
+  hosts.restarted(data.node, data.service)
+  heartbeats.started(data.node, data.service)
 })
 bus.hintsToLook((id) => void runs.refresh(id))
 
 const reach = createReach({ bus, projection, node })
 const start = createStarter({ bus, executor: hosts, reach })
 const parts = { bus, projection, reach, node }
-const handlers = [...verbHandlers(parts, start), ...sagaVerbs({ ...parts, executor: hosts, runs })]
+const handlers = [
+  ...verbHandlers(parts, start),
+  ...sagaVerbs({ ...parts, executor: hosts, runs }),
+  ...nodeVerbs({ nodes, projection, config }),
+]
 await bus.serve({
   name: 'orchestrator',
   description: 'Runs container launches as sagas and answers questions about them',
@@ -76,7 +88,12 @@ await bus.serve({
 const consuming = durableCommands.map((subject) =>
   bus.consumeCommands(subject.replace('.', '-'), (command) => void deliveries.handle(command), stop.signal),
 )
-const following = [projection.ended, followExits({ bus, start, projection, log }, stop.signal)]
+const following = [
+  projection.ended,
+  nodes.ended,
+  heartbeats.run(),
+  followExits({ bus, start, projection, log }, stop.signal),
+]
 const { reconcileMs: everyMs } = config
 const staleMs = 6 * ackWaitMs
 const reconciler = createReconciler({

@@ -15,6 +15,7 @@ import { importImage } from './image-import.ts'
 import { removeImage } from './image-removal.ts'
 import { listStorage, releaseStorage } from './inventory.ts'
 import { ensureVolumes } from './container-volumes.ts'
+import { storageFacts } from './storage-facts.ts'
 import { createRoot, deleteRoot } from './root-snapshot.ts'
 import { removeVolumeDrafts } from './volume.ts'
 import { volumeEndpoints } from './volume-endpoints.ts'
@@ -66,6 +67,10 @@ export const storageService = (config: Config): HostServiceDefinition => {
         await removeVolumeDrafts(names, record)
         await ensureDefaultImage(config, record, log)
       }),
+    facts: () =>
+      operating(`look at ${names.cowfs}`, async () =>
+        released ? {} : inUse(() => storageFacts(names, hasQuota)),
+      ),
     endpoints: [
       ...stepEndpoints(storage, {
         do: (input, { record }) =>

@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { operation } from './contract.ts'
 import { ContainerId, ImageReference } from './identity.ts'
 import { VolumeName } from './mount.ts'
+import { ServiceStatus } from './node.ts'
 import { ImageConfig } from './oci.ts'
 
 const Nothing = z.strictObject({})
@@ -202,3 +203,11 @@ export const networkInfo = operation('network', 'info', {
   input: Nothing,
   output: z.object({ bridge: z.string(), subnet: z.string(), gateway: z.string() }),
 })
+
+/** How a service does and what it knows of its host: asked for each heartbeat. */
+export const status = {
+  storage: operation('storage', 'status', { input: Nothing, output: ServiceStatus }),
+  cgroup: operation('cgroup', 'status', { input: Nothing, output: ServiceStatus }),
+  network: operation('network', 'status', { input: Nothing, output: ServiceStatus }),
+  namespace: operation('namespace', 'status', { input: Nothing, output: ServiceStatus }),
+}

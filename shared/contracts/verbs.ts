@@ -3,6 +3,7 @@ import { Container, ContainerStatus } from './container.ts'
 import { ContainerCreate, ContainerDelete } from './container-create.ts'
 import { longestWaitMs } from './quantity.ts'
 import { NodeName } from './identity.ts'
+import { Node } from './node.ts'
 import { Image, Volume } from './operations.ts'
 import * as host from './operations.ts'
 
@@ -141,6 +142,8 @@ export const verbs = {
     Target.extend({ node: NodeName.optional() }),
     z.object({ removed: z.array(z.string()) }),
   ),
+  nodeList: verb('node.list', z.strictObject({}), z.object({ nodes: z.array(Node) })),
+  nodeGet: verb('node.get', z.strictObject({ node: NodeName }), Node),
   leaks: verb(
     'node.leaks',
     z.strictObject({ node: NodeName.optional() }),

@@ -52,6 +52,7 @@ export const catalogue: readonly CommandEntry[] = [
     load: () => import('./saga.ts'),
   },
   { name: 'system', description: 'run the stack by systemd', load: () => import('./system.ts') },
+  { name: 'node', description: 'list the hosts, and see to them', load: () => import('./node.ts') },
   { name: 'bus', description: 'see to the bus and its users', load: () => import('./bus.ts') },
   { name: 'image', description: 'import, list and remove images', load: () => import('./image.ts') },
   { name: 'volume', description: 'make, list and remove volumes', load: () => import('./volume.ts') },

@@ -1,16 +1,10 @@
-import { readFileSync } from 'node:fs'
 import { Command, CommanderError } from 'commander'
+import { projectVersion } from '../../../shared/version.ts'
 import { reportFailure } from '../output/failure.ts'
 import { type CommandEntry, catalogue } from './catalogue.ts'
 
 /** Podman's and Docker's code for "the launcher itself failed", as a usage error is. */
 const usageExitCode = 125
-
-/** The project's version, from its package.json. */
-export const projectVersion = (): string => {
-  const file = new URL('../../../package.json', import.meta.url)
-  return (JSON.parse(readFileSync(file, 'utf8')) as { version: string }).version
-}
 
 /** Commander's complaint as one line of ours, with where to read on. */
 const complaints = (command: string) => ({

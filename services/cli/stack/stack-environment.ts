@@ -1,5 +1,6 @@
 import { join } from 'node:path'
 import { type Config, idsPerContainer } from '../../../shared/config.ts'
+import { nodeEnvironment } from '../../../shared/node-settings.ts'
 import { projectDirectory } from './project.ts'
 
 /** The environment from which a program of the stack loads the same configuration; nothing when a value is not set. */
@@ -18,6 +19,7 @@ export const environmentOf = (config: Config): NodeJS.ProcessEnv => ({
   DOLLY_NATS_SERVER_KEY: config.natsTls.serverKey ?? '',
   DOLLY_NATS_CLIENT_CA: config.natsTls.clientCa ?? '',
   DOLLY_LOG_LEVEL: config.logLevel,
+  ...nodeEnvironment(config.host),
   DOLLY_COWFS_SIZE: String(config.cowfsSizeBytes),
   DOLLY_ROOT_SIZE: String(config.rootSizeBytes),
   DOLLY_COWFS: config.cowfsDirectory ?? '',

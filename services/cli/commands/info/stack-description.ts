@@ -1,9 +1,9 @@
 import { busAccess } from '../../../../shared/config.ts'
 import { networkInfo } from '../../../../shared/contracts/operations.ts'
 import { Failure, reasonOf } from '../../../../shared/failure.ts'
+import { projectVersion } from '../../../../shared/version.ts'
 import { askHost } from '../bus/ask.ts'
 import type { Session } from '../bus/session.ts'
-import { projectVersion } from '../command-line.ts'
 
 const services = ['storage', 'cgroup', 'network', 'namespace', 'orchestrator'] as const
 
