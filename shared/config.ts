@@ -3,13 +3,19 @@ import { hostname } from 'node:os'
 import { join, resolve } from 'node:path'
 import { z } from 'zod'
 import { Failure, errnoOf, reasonOf } from './failure.ts'
+import { readJoined } from './joined.ts'
 import { names, stackTag } from './names.ts'
 import { nodeSettings } from './node-settings.ts'
 import { NodeName } from './contracts/identity.ts'
 import { quantity } from './contracts/quantity.ts'
 import { rememberedNode, requireSameNode } from './root-node.ts'
 
-const Credentials = z.object({ user: z.string(), password: z.string() })
+/** A user proves to be itself by a password, or by the secret half of a key (`seed`) of which the server has the other. */
+const Credentials = z.union([
+  z.object({ user: z.string(), password: z.string() }),
+  z.object({ user: z.string(), seed: z.string() }),
+])
+export type Credentials = z.infer<typeof Credentials>
 
 /** What `<root>/nats/access.json` holds: where the bus is, and one user per role. Mode 0600. */
 export const BusAccess = z.object({ url: z.string(), users: z.record(z.string(), Credentials) })
@@ -20,14 +26,12 @@ export const defaultRoot = '/var/lib/dolly'
 
 const environmentOf = (env: NodeJS.ProcessEnv) => {
   const root = resolve(env['DOLLY_ROOT'] || defaultRoot)
-  const node =
-    env['DOLLY_NODE'] ||
-    rememberedNode(root) ||
-    hostname()
-      .toLowerCase()
-      .replaceAll(/[^a-z0-9-]/g, '-')
-      .slice(0, 32)
-  return { root, node }
+  const joined = readJoined(root)
+  const own = hostname()
+    .toLowerCase()
+    .replaceAll(/[^a-z0-9-]/g, '-')
+    .slice(0, 32)
+  return { root, joined, node: env['DOLLY_NODE'] || joined?.node || rememberedNode(root) || own }
 }
 
 const requireSecret = (file: string): void => {
@@ -101,9 +105,9 @@ const fileOf = (env: NodeJS.ProcessEnv, name: string, { secret = false } = {}): 
 }
 
 /** Certificates of the bus, as PEM files; what is not given is not used. */
-const tlsOf = (env: NodeJS.ProcessEnv) => ({
+const tlsOf = (env: NodeJS.ProcessEnv, joinedCa?: string) => ({
   /** Who signed the server's certificate; giving it turns TLS on. */
-  ca: fileOf(env, 'DOLLY_NATS_CA'),
+  ca: fileOf(env, 'DOLLY_NATS_CA') ?? joinedCa,
   /** What this host's programs show the server, where it asks. */
   cert: fileOf(env, 'DOLLY_NATS_CERT'),
   key: fileOf(env, 'DOLLY_NATS_KEY', { secret: true }),
@@ -120,7 +124,7 @@ const tlsOf = (env: NodeJS.ProcessEnv) => ({
  * (`conflict`) when the root's stack is another node.
  */
 export const loadConfig = (env: NodeJS.ProcessEnv = process.env) => {
-  const { root, node } = environmentOf(env)
+  const { root, joined, node } = environmentOf(env)
   const parsed = NodeName.safeParse(node)
   if (!parsed.success)
     throw new Failure(
@@ -162,20 +166,24 @@ export const loadConfig = (env: NodeJS.ProcessEnv = process.env) => {
     cowfsDirectory: optional(env['DOLLY_COWFS']),
     /** Ranges of user and group ids for containers: the first id, and how many ranges. */
     idPool: idPoolOf(env['DOLLY_ID_POOL'] || defaultIdPool),
-    subnet: optional(env['DOLLY_SUBNET']),
+    subnet: optional(env['DOLLY_SUBNET']) ?? joined?.subnet,
+    /** What this host was told when it joined a bus elsewhere. */
+    joined,
     /** Whether containers on the bridge reach each other (Docker's `--icc`). */
     icc: env['DOLLY_ICC'] !== 'off',
     logLevel: env['DOLLY_LOG_LEVEL'] || 'info',
     /** Labels and capacity of this host for placement, and how often it is looked at. */
     host: nodeSettings(env),
-    natsUrl: optional(env['DOLLY_NATS_URL']),
+    natsUrl: optional(env['DOLLY_NATS_URL']) ?? joined?.url,
+    /** The address at which the stack's own server listens; loopback unless other hosts are to reach it. */
+    natsListen: optional(env['DOLLY_NATS_LISTEN']),
     natsUser: optional(env['DOLLY_NATS_USER']),
     natsPassword: optional(env['DOLLY_NATS_PASSWORD']),
     /** A file like `<root>/nats/access.json` to use instead, as one that holds a single user. */
     natsAccess: optional(env['DOLLY_NATS_ACCESS']),
     /** A file whose time of change is renewed while a service runs and has its bus. */
     healthFile: optional(env['DOLLY_HEALTH_FILE']),
-    natsTls: tlsOf(env),
+    natsTls: tlsOf(env, joined?.ca),
     /** Whether `privileged: true` is carried out here. */
     allowPrivileged: env['DOLLY_ALLOW_PRIVILEGED'] === 'on',
     /** Directories of the host that containers may have as volumes. */
@@ -195,7 +203,7 @@ export type Config = ReturnType<typeof loadConfig>
 export const busAccess = (
   config: Config,
   role: string,
-): { url: string; user?: string; password?: string } => {
+): { url: string; user?: string; password?: string; seed?: string } => {
   const access = readAccess(config.natsAccess ?? join(config.root, 'nats/access.json'))
   const url = config.natsUrl ?? access?.url
   if (!url) {

@@ -16,6 +16,10 @@ export const subjects = {
   everyEvent: 'event.>',
   /** Asks orchestrators to look at a container's log at once. */
   lookAt: (id: string) => `hint.container.${id}`,
+  /** A host that wants to join, by its token's name. */
+  join: (token: string) => `node.join.${token}`,
+  /** Of an empty node, to whoever keeps the users of the bus. */
+  forget: 'node.forget',
   /** A key of a bucket. */
   key: (bucket: string, key: string) => `$KV.${bucket}.${key}`,
   /** First token of a user's inboxes, which nobody else may read; of a client's what every NATS client takes untold. */

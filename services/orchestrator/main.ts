@@ -66,7 +66,7 @@ const parts = { bus, projection, reach, node }
 const handlers = [
   ...verbHandlers(parts, start),
   ...sagaVerbs({ ...parts, executor: hosts, runs }),
-  ...nodeVerbs({ nodes, projection, config }),
+  ...nodeVerbs({ bus, nodes, projection, config }),
 ]
 await bus.serve({
   name: 'orchestrator',

@@ -1,34 +1,65 @@
+import type { Bus } from '../../shared/bus.ts'
 import type { Config } from '../../shared/config.ts'
+import type { Container } from '../../shared/contracts/container.ts'
 import { type Node, type NodeRecord, isReady, isUp } from '../../shared/contracts/node.ts'
 import { verbs } from '../../shared/contracts/verbs.ts'
 import { Failure } from '../../shared/failure.ts'
+import { subjects } from '../../shared/subjects.ts'
 import type { Nodes } from './nodes.ts'
 import type { Projection } from './projection.ts'
 import { type VerbHandler, handler } from './verb-handler.ts'
 
 interface NodeVerbParts {
+  bus: Bus
   nodes: Nodes
   projection: Projection
   config: Config
 }
 
+/** Nothing of it is on its host any more. */
+const isOver = (status: Container['status']): boolean => status === 'deleted' || status === 'failed'
+
 /** The public requests about nodes. */
-export const nodeVerbs = ({ nodes, projection, config }: NodeVerbParts): VerbHandler[] => {
+export const nodeVerbs = ({ bus, nodes, projection, config }: NodeVerbParts): VerbHandler[] => {
   const { heartbeatMs } = config.host
   const statusOf = (record: NodeRecord): Node['status'] => {
     if (!isUp(record, heartbeatMs)) return 'down'
     return isReady(record, heartbeatMs) ? 'ready' : 'unhealthy'
   }
   const view = (record: NodeRecord): Node => {
-    const mine = projection.list().filter(({ node, status }) => node === record.name && status !== 'deleted')
+    const mine = projection.list().filter(({ node, status }) => node === record.name && !isOver(status))
     return { ...record, status: statusOf(record), containers: mine.length }
   }
+  const of = (name: string): NodeRecord => {
+    const record = nodes.get(name)
+    if (!record) throw new Failure('not_found', `no such node: ${name}`)
+    return record
+  }
+  const refuse = (name: string, why: string, details = {}): never => {
+    throw new Failure('conflict', `cannot remove node ${name}: ${why}`, { details })
+  }
+  const requireEmpty = async (name: string): Promise<void> => {
+    await projection.current()
+    const left = projection.list().filter(({ node, status }) => node === name && !isOver(status))
+    if (left.length === 0) return
+    const shown = left.slice(0, 10).map((container) => `${container.name} (${container.id})`)
+    const more = left.length > shown.length ? ', …' : ''
+    const ids = left.map(({ id }) => id)
+    refuse(name, `it has ${left.length} containers: ${shown.join(', ')}${more}`, { containers: ids })
+  }
   return [
+    handler(verbs.nodeRemove, async ({ node: name, force }) => {
+      const record = of(name)
+      if (!force && statusOf(record) !== 'down' && Object.keys(record.services).length > 0)
+        refuse(name, 'its services answer; "dolly down" on it stops them, --force takes it out all the same')
+      await requireEmpty(name)
+      await bus.request(subjects.forget, { node: name })
+      await nodes.forget(name)
+      return { removed: name }
+    }),
     handler(verbs.nodeList, async () => ({ nodes: nodes.list().map(view) })),
     handler(verbs.nodeGet, async ({ node }) => {
-      const record = nodes.get(node)
-      if (!record) throw new Failure('not_found', `no such node: ${node}`)
-      return view(record)
+      return view(of(node))
     }),
   ]
 }

@@ -4,7 +4,7 @@ import type { Log } from '../log.ts'
 import { subjects } from '../subjects.ts'
 import { failureOf } from './failure-of.ts'
 import { loseReplies } from './lost-replies.ts'
-import { Events, type NatsConnection, type TlsOptions, connect } from './nats.ts'
+import { Events, type NatsConnection, type TlsOptions, connect, nkeyAuthenticator } from './nats.ts'
 import { patienceMs } from '../patience.ts'
 
 /** A server that misses a certificate of ours says nothing at all. */
@@ -50,6 +50,12 @@ const credentialsOf = (config: Config, role: string) => {
   }
 }
 
+/** A key is the host's own for ever; its user joins anew for another. */
+const authenticatorOf = (config: Config, role: string) => {
+  const { seed } = busAccess(config, role)
+  return seed ? nkeyAuthenticator(new TextEncoder().encode(seed)) : credentialsOf(config, role)
+}
+
 /** The client names only hosts that have a name to Node, which would hold a certificate for an address against "localhost". */
 const tlsOf = ({ natsTls: { ca, cert, key } }: Config, url: string): { tls?: TlsOptions } => {
   if (!ca) return {}
@@ -66,7 +72,7 @@ export const openConnection = async (
   const { url, user } = busAccess(config, role)
   const connection = await connect({
     servers: url,
-    ...(user ? { authenticator: credentialsOf(config, role), inboxPrefix: subjects.inbox(user) } : {}),
+    ...(user ? { authenticator: authenticatorOf(config, role), inboxPrefix: subjects.inbox(user) } : {}),
     ...tlsOf(config, url),
     name: `${role}@${config.node}`,
     maxReconnectAttempts: -1,

@@ -16,4 +16,6 @@ export {
   connect,
   createInbox,
   headers,
+  nkeyAuthenticator,
+  nkeys,
 } from 'nats'

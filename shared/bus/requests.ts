@@ -16,7 +16,7 @@ import { patienceMs } from '../patience.ts'
 
 const requestWaitMs = 30_000
 
-type Handle = (body: unknown, meta: RequestMeta) => Promise<Outcome>
+type Handle = (body: unknown, meta: RequestMeta, subject: string) => Promise<Outcome>
 
 interface RequestOptions extends RequestMeta {
   timeoutMs?: number
@@ -45,6 +45,7 @@ const answer = async (handle: Handle, message: ServiceMsg): Promise<void> => {
     outcome = await handle(
       parseJson(message.data),
       readMeta((name) => message.headers?.get(name) ?? ''),
+      message.subject,
     )
   } catch (error) {
     if (!(error instanceof Failure)) throw error

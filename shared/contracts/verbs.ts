@@ -144,6 +144,12 @@ export const verbs = {
   ),
   nodeList: verb('node.list', z.strictObject({}), z.object({ nodes: z.array(Node) })),
   nodeGet: verb('node.get', z.strictObject({ node: NodeName }), Node),
+  /** Takes a node out that has no containers; one whose services answer only with `force`. */
+  nodeRemove: operatorVerb(
+    'node.rm',
+    z.strictObject({ node: NodeName, force: z.boolean().default(false) }),
+    z.object({ removed: NodeName }),
+  ),
   leaks: verb(
     'node.leaks',
     z.strictObject({ node: NodeName.optional() }),

@@ -52,6 +52,7 @@ export const catalogue: readonly CommandEntry[] = [
     load: () => import('./saga.ts'),
   },
   { name: 'system', description: 'run the stack by systemd', load: () => import('./system.ts') },
+  { name: 'join', description: 'join this host to a bus elsewhere', load: () => import('./join.ts') },
   { name: 'node', description: 'list the hosts, and see to them', load: () => import('./node.ts') },
   { name: 'bus', description: 'see to the bus and its users', load: () => import('./bus.ts') },
   { name: 'image', description: 'import, list and remove images', load: () => import('./image.ts') },

@@ -1,8 +1,12 @@
 import type { Command } from 'commander'
 import type { Node } from '../../../shared/contracts/node.ts'
 import { verbs } from '../../../shared/contracts/verbs.ts'
+import { loadConfig } from '../../../shared/config.ts'
+import { durationMs } from '../../../shared/contracts/quantity.ts'
+import { Failure } from '../../../shared/failure.ts'
+import { giveToken } from '../join/give-token.ts'
 import { forEachTarget } from '../output/failure.ts'
-import { printJson, printLine } from '../output/print.ts'
+import { printJson, printLine, remark } from '../output/print.ts'
 import { table } from '../output/table.ts'
 import { ask } from './bus/ask.ts'
 import { withSession } from './bus/session.ts'
@@ -34,6 +38,30 @@ const inspect = async (names: string[]): Promise<void> => {
   ).finally(() => printJson(found))
 }
 
+const span = (text: string): number => {
+  const ms = durationMs(text)
+  if (ms) return ms
+  throw new Failure('invalid_message', `cannot use --ttl "${text}": give a time as "1h"`)
+}
+
+const token = async ({ node, ttl, json }: { node?: string; ttl: string; json?: boolean }): Promise<void> => {
+  const { token: made, text } = await giveToken(loadConfig(), { node: node ?? null, ttlMs: span(ttl) })
+  if (json) return printJson({ token: text, node: made.node, expiresAt: made.expiresAt })
+  printLine(text)
+  remark(
+    `once, until ${made.expiresAt}, for ${made.node ? `node ${made.node}` : 'any node'}: dolly join URL --token …`,
+  )
+}
+
+const remove = async (names: string[], { force = false }: { force?: boolean }): Promise<void> => {
+  await withSession(({ bus }) =>
+    forEachTarget('node rm', names, async (node) => {
+      await ask(bus, verbs.nodeRemove, { node, force })
+      printLine(node)
+    }),
+  )
+}
+
 export const configure = (command: Command): void => {
   command
     .command('ls')
@@ -47,4 +75,18 @@ export const configure = (command: Command): void => {
     .description('show capacity, use, labels, features and services of nodes')
     .argument('<node...>', 'name')
     .action(inspect)
+  command
+    .command('token')
+    .description("make a token with which one host may join this host's bus")
+    .option('--node <name>', 'only as the node of this name')
+    .option('--ttl <time>', 'how long it may be used', '1h')
+    .option('--json', 'print JSON')
+    .action(token)
+  command
+    .command('rm')
+    .alias('remove')
+    .description('take empty nodes out')
+    .argument('<node...>', 'name')
+    .option('-f, --force', 'though its services still answer')
+    .action(remove)
 }

@@ -5,6 +5,7 @@ import { type BusAccess, type Config, defaultRoot, readAccess } from '../../../s
 import { writeDurably } from '../../../shared/durable-file.ts'
 import { Failure, errnoOf } from '../../../shared/failure.ts'
 import { accessFile, writeAccess } from './access-files.ts'
+import { readFleet, type Fleet } from '../join/fleet.ts'
 import { accountsOf } from './nats-accounts.ts'
 import { freePort, loopback } from './nats-port.ts'
 import { type BusRole, busRoles, userOf } from './nats-permissions.ts'
@@ -44,14 +45,14 @@ const tlsOf = ({ natsTls: { ca, serverCert, serverKey, clientCa } }: Config): ob
   return { tls: { cert_file: serverCert, key_file: serverKey, ...verify } }
 }
 
-const configurationOf = (config: Config, access: BusAccess): object => ({
+const configurationOf = (config: Config, access: BusAccess, fleet: Fleet): object => ({
   server_name: serverName(config),
   listen: new URL(access.url).host,
   ...tlsOf(config),
   max_payload: 1_048_576,
   // Without `always`, acknowledged events may be lost for up to two minutes of a power failure.
   jetstream: { store_dir: natsFiles(config).store, sync_interval: 'always', ...storeLimits },
-  accounts: accountsOf(access, config.node),
+  accounts: accountsOf(access, config.node, fleet),
 })
 
 /** The password that the role's user had, or a new one. */
@@ -72,11 +73,11 @@ export const writeNatsConfigurationAt = async (config: Config, port: number): Pr
   const { configuration, store } = natsFiles(config)
   await mkdir(store, { recursive: true, mode: 0o700 })
   const access = {
-    url: `nats://${loopback}:${port}`,
+    url: `nats://${config.natsListen ?? loopback}:${port}`,
     users: usersOf(config, readAccess(natsFiles(config).access)),
   }
   await writeAccess(config, access)
-  await writeDurably(configuration, asText(configurationOf(config, access)))
+  await writeDurably(configuration, asText(configurationOf(config, access, await readFleet(config))))
   return access
 }
 
@@ -88,7 +89,7 @@ export const writeNatsConfiguration = async (
   const before = readAccess(natsFiles(config).access)
   const first = config.root === defaultRoot ? usualPort : ownPort(config.root)
   const wanted = before ? Number(new URL(before.url).port) : first
-  return writeNatsConfigurationAt(config, await freePort(anyPort ? [] : [wanted]))
+  return writeNatsConfigurationAt(config, await freePort(anyPort ? [] : [wanted], config.natsListen))
 }
 
 const readConfiguration = async (file: string): Promise<string> => {
@@ -120,6 +121,17 @@ export const writeNewCredentials = async (config: Config): Promise<{ restore: ()
     await writeAccess(config, users)
     await writeDurably(configuration, server)
   }
-  await write(access, asText({ ...JSON.parse(text), accounts: accountsOf(access, config.node) }))
+  const accounts = accountsOf(access, config.node, await readFleet(config))
+  await write(access, asText({ ...JSON.parse(text), accounts }))
   return { restore: () => write(before, text) }
+}
+
+/** Writes the users of the embedded server anew, as the fleet's file has them. Throws `Failure` (`not_found`). */
+export const rewriteAccounts = async (config: Config): Promise<void> => {
+  const { configuration, access: file } = natsFiles(config)
+  const text = await readConfiguration(configuration)
+  const access = readAccess(file)
+  if (!access) throw new Failure('not_found', `there is no ${file}`)
+  const accounts = accountsOf(access, config.node, await readFleet(config))
+  await writeDurably(configuration, asText({ ...JSON.parse(text), accounts }))
 }

@@ -1,4 +1,5 @@
 import type { HostService, Operation } from '../../../shared/contracts/contract.ts'
+import type { NodeRole } from '../../../shared/contracts/join.ts'
 import { networkInfo, objects, release } from '../../../shared/contracts/operations.ts'
 import { verbs } from '../../../shared/contracts/verbs.ts'
 import { durableCommands, subjects } from '../../../shared/subjects.ts'
@@ -11,6 +12,8 @@ export const busRoles = [
   'network',
   'namespace',
   'orchestrator',
+  /** Lets hosts join, where the server is. */
+  'registrar',
   /** Makes the streams, consumers and buckets at start, and does nothing else. */
   'bootstrap',
   'client',
@@ -86,6 +89,7 @@ const orchestrator = (node: string): Permissions => ({
     subjects.lookAt('*'),
     // Of a container that is to go once it has ended.
     subjects.delete,
+    subjects.forget,
     `${api}.INFO`,
     `${api}.STREAM.INFO.EVENTS`,
     `${api}.STREAM.MSG.GET.COMMANDS`,
@@ -102,6 +106,12 @@ const orchestrator = (node: string): Permissions => ({
   ],
   ...asked,
 })
+
+const registrar: Permissions = {
+  publish: [subjects.append('node', '*'), `${api}.INFO`, ...keeping('nodes')],
+  subscribe: [subjects.join('*'), subjects.forget, ...discovery('registrar')],
+  ...asked,
+}
 
 /** Makes and updates what JetStream keeps, and cannot remove any of it. */
 const bootstrap: Permissions = {
@@ -131,15 +141,21 @@ const client: Permissions = {
   subscribe: [subjects.everyEvent],
 }
 
+const discover = ['PING', 'INFO', 'STATS'].flatMap((verb) => [`$SRV.${verb}`, `$SRV.${verb}.>`])
 const hostOperations: Operation[] = [...Object.values(objects), ...Object.values(release), networkInfo]
+
+/** What whoever is root of a host asks of its own services. */
+const ownHost = (node: string): string[] => [
+  ...hostOperations.map(({ service, verb }) => subjects.host(node, service, verb)),
+  ...discover,
+]
 
 const operator: Permissions = {
   publish: [
     ...client.publish,
     ...verbsOf('operator'),
     // What `dolly down` and `dolly info` ask of hosts themselves.
-    ...hostOperations.map(({ service, verb }) => subjects.host('*', service, verb)),
-    ...['PING', 'INFO', 'STATS'].flatMap((verb) => [`$SRV.${verb}`, `$SRV.${verb}.>`]),
+    ...ownHost('*'),
   ],
   subscribe: [subjects.everyEvent],
 }
@@ -152,6 +168,7 @@ const partOf = (role: BusRole, node: string): Permissions => {
   if (role === 'client') return client
   if (role === 'operator') return operator
   if (role === 'bootstrap') return bootstrap
+  if (role === 'registrar') return registrar
   return role === 'orchestrator' ? orchestrator(node) : hostService(node, role)
 }
 
@@ -160,3 +177,23 @@ export const permissionsOf = (role: BusRole, node: string): Permissions => {
   const { subscribe, ...rest } = partOf(role, node)
   return { ...rest, subscribe: [...subscribe, `${subjects.inbox(userOf(role, node))}.>`] }
 }
+
+/** The name of a user of a node that has joined: its operator is nobody elsewhere. */
+export const nodeUserOf = (role: NodeRole, node: string): string =>
+  role === 'operator' ? `resident@${node}` : userOf(role, node)
+
+/** What a user of a node that has joined may do: its services as anywhere, its operator a client's and its own host's. */
+export const nodePermissionsOf = (role: NodeRole, node: string): Permissions => {
+  if (role !== 'operator') return permissionsOf(role, node)
+  const inbox = `${subjects.inbox(nodeUserOf(role, node))}.>`
+  return { publish: [...client.publish, ...ownHost(node)], subscribe: [...client.subscribe, inbox] }
+}
+
+/** A token's user asks to join, by its own name, and hears the answer. */
+export const tokenPermissions = (id: string): Permissions => ({
+  publish: [subjects.join(id)],
+  subscribe: [`${subjects.inbox(tokenUserOf(id))}.>`],
+})
+
+/** The name of a token's user, of which its inbox is made. */
+export const tokenUserOf = (id: string): string => `join-${id}`

@@ -9,6 +9,7 @@ export const environmentOf = (config: Config): NodeJS.ProcessEnv => ({
   DOLLY_ROOT: config.root,
   DOLLY_NODE: config.node,
   DOLLY_NATS_URL: config.natsUrl ?? '',
+  DOLLY_NATS_LISTEN: config.natsListen ?? '',
   DOLLY_NATS_USER: config.natsUser ?? '',
   DOLLY_NATS_PASSWORD: config.natsPassword ?? '',
   DOLLY_NATS_ACCESS: config.natsAccess ?? '',

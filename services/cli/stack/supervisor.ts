@@ -1,10 +1,11 @@
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
-import { connectBus } from '../../../shared/bus.ts'
+import { type Bus, connectBus } from '../../../shared/bus.ts'
 import type { Config } from '../../../shared/config.ts'
 import { Failure, reasonOf } from '../../../shared/failure.ts'
 import type { Log } from '../../../shared/log.ts'
+import { startRegistrar } from '../join/start-registrar.ts'
 import { type KeptProgram, keepRunning } from './keep-running.ts'
 import { bootstrapBus } from './bootstrap-bus.ts'
 import { environmentOf, leanMemory } from './stack-environment.ts'
@@ -30,6 +31,10 @@ const everyService: readonly Service[] = serviceNames.map((name) => ({
   name,
   main: `services/${name}/main.ts`,
 }))
+
+/** A host that has joined a bus elsewhere is led by the orchestrators there. */
+const servicesOf = ({ joined }: Config): readonly Service[] =>
+  joined ? everyService.filter(({ name }) => name !== 'orchestrator') : everyService
 
 export interface SupervisorOptions {
   log: Log
@@ -95,7 +100,7 @@ const servicesAnswer = async (
  * answer. From then on it restarts what dies, until `stop`. Throws `Failure`, with all it began undone.
  */
 export const supervise = async (config: Config, options: SupervisorOptions) => {
-  const { log, onProgress = () => {}, services: wanted = everyService, natsServers, signal } = options
+  const { log, onProgress = () => {}, services: wanted = servicesOf(config), natsServers, signal } = options
   await mkdir(config.root, { recursive: true, mode: 0o755 })
   await mkdir(config.names.logs, { recursive: true, mode: 0o750 })
   const lock = await lockStack(config)
@@ -103,11 +108,13 @@ export const supervise = async (config: Config, options: SupervisorOptions) => {
   let url = config.natsUrl ?? ''
   let ready = false
   let watching: { stop: () => void } | undefined
+  let registrar: Bus | undefined
 
   const stop = async (): Promise<void> => {
     ready = false
     clearInterval(bounding)
     watching?.stop()
+    await registrar?.close()
     // Reverse order of start, one after another, the bus last: services drain through it.
     while (running.length > 0) await running.pop()?.stop()
     await lock.release()
@@ -149,6 +156,7 @@ export const supervise = async (config: Config, options: SupervisorOptions) => {
       url = nats.url
       await bootstrapBus({ ...config, natsUrl: url }, log)
       onProgress(`nats-server ${nats.version} answers at ${url}`)
+      registrar = await startRegistrar({ ...config, natsUrl: url }, log)
     }
     await rememberNode(config)
     const services = wanted.map((service) =>

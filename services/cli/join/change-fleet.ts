@@ -1,0 +1,42 @@
+import type { Config } from '../../../shared/config.ts'
+import { Failure } from '../../../shared/failure.ts'
+import { patienceMs } from '../../../shared/patience.ts'
+import { retrying } from '../../../shared/retry.ts'
+import { rewriteAccounts } from '../stack/nats-configuration.ts'
+import { runningServers } from '../stack/orphans.ts'
+import { signalIfAlive } from '../stack/process-table.ts'
+import { lockRoot } from '../stack/stack-files.ts'
+import { type Fleet, readFleet, writeFleet } from './fleet.ts'
+
+const lockedWithinMs = 10_000
+
+/** Has the server of this host's bus read its users again. */
+const reload = async (config: Config): Promise<void> => {
+  for (const server of await runningServers(config)) await signalIfAlive(server, 'SIGHUP')
+}
+
+/**
+ * Changes who may be on this host's bus, one at a time; nothing is written when `change` throws. The server takes it
+ * when it is told to, by what this answers: a connection whose user is gone is closed then, and answers that are on
+ * their way between people and services are lost. Throws `Failure`.
+ */
+export const changeFleet = async (
+  config: Config,
+  change: (fleet: Fleet) => Fleet,
+): Promise<{ reload: () => Promise<void> }> => {
+  // The rotation of passwords writes the same file.
+  const lock = async () => {
+    const release = await lockRoot(config, 'rotate')
+    if (!release)
+      throw new Failure('busy', `cannot change the users of ${config.root}: another process is at it`)
+    return release
+  }
+  const release = await retrying(lock, { signal: AbortSignal.timeout(patienceMs(lockedWithinMs)) })
+  try {
+    await writeFleet(config, change(await readFleet(config)))
+    await rewriteAccounts(config)
+    return { reload: () => reload(config) }
+  } finally {
+    release()
+  }
+}
