@@ -89,6 +89,14 @@ const bindAllowOf = (text: string): string[] => {
   )
 }
 
+const usualLaunches = 32
+
+const launchesOf = (text: string): number => {
+  const count = Number(text)
+  if (Number.isInteger(count) && count > 0) return count
+  throw new Failure('invalid_message', `cannot use DOLLY_MAX_LAUNCHES "${text}": give a number above 0`)
+}
+
 const optional = (value: string | undefined): string | undefined => (value === '' ? undefined : value)
 
 /** The file that a variable names. Throws `Failure` (`host_unfit`) when it is not there or, a key, not secret. */
@@ -184,6 +192,10 @@ export const loadConfig = (env: NodeJS.ProcessEnv = process.env) => {
     /** A file whose time of change is renewed while a service runs and has its bus. */
     healthFile: optional(env['DOLLY_HEALTH_FILE']),
     natsTls: tlsOf(env, joined?.ca),
+    /** Containers that are made at a time on one node. */
+    maxLaunches: launchesOf(env['DOLLY_MAX_LAUNCHES'] || String(usualLaunches)),
+    /** Whether a limit of a container counts as its reservation when it has none. */
+    countLimits: env['DOLLY_COUNT_LIMITS'] === 'on',
     /** Whether `privileged: true` is carried out here. */
     allowPrivileged: env['DOLLY_ALLOW_PRIVILEGED'] === 'on',
     /** Directories of the host that containers may have as volumes. */

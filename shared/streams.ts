@@ -35,7 +35,8 @@ export const streams = ({ ackWaitMs, eventsMaxBytes }: { ackWaitMs: number; even
     filter_subject: subject,
     ack_policy: 'explicit',
     ack_wait: ackWaitMs * 1e6,
-    max_ack_pending: 256,
+    // A create that waits for room is in hand too.
+    max_ack_pending: 1000,
     max_deliver: -1,
   })),
   /** Projects events to the `containers` bucket, each once, whichever orchestrator takes it. */
@@ -58,5 +59,5 @@ export const streams = ({ ackWaitMs, eventsMaxBytes }: { ackWaitMs: number; even
     // Few events are of interest, and their type says which.
     headers_only: true,
   },
-  buckets: ['containers', 'names', 'nodes'],
+  buckets: ['containers', 'names', 'nodes', 'reservations'],
 })

@@ -5,7 +5,11 @@ import type { Command } from '../../shared/contracts/command.ts'
 const alphabet = '0123456789ABCDEFGHJKMNPQRSTVWXYZ'
 
 /** A ULID that every delivery of the same command gives: its time in the stream, and a hash for the random part. */
-export const idOfCommand = ({ time, sequence, messageId }: Command): string => {
+export const idOfCommand = ({
+  time,
+  sequence,
+  messageId,
+}: Pick<Command, 'time' | 'sequence' | 'messageId'>): string => {
   const digest = createHash('sha256')
     .update(`${messageId ?? ''}:${sequence}:${time.getTime()}`)
     .digest()

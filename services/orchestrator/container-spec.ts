@@ -7,6 +7,7 @@ import { Failure } from '../../shared/failure.ts'
 import { capabilitySet } from './capabilities.ts'
 import { splitCommand } from './command-line.ts'
 import { mountsOf } from './mounts.ts'
+import { reservationOf } from './placement/request.ts'
 import { type SecurityOptions, securityOptions } from './security-options.ts'
 
 const rlimitNames = [
@@ -132,10 +133,14 @@ const autoRemoveOf = ({ auto_remove = false, restart = 'no' }: ContainerCreate):
 /** The container a message asks for, in OCI shapes. Throws `Failure` (`invalid_message`) for what no schema can say. */
 export const containerSpec = (
   message: ContainerCreate,
-  { id, node }: { id: string; node: string },
+  { id, node, countLimits = false }: { id: string; node: string; countLimits?: boolean },
 ): ContainerSpec => {
   const security = securityOptions(message)
   const { mounts, tmpfs } = mountsOf(message.volumes)
+  const cpu = cpuOf(message)
+  const memory = memoryOf(message)
+  const limits = { cpus: Math.max(0, (cpu?.quota ?? 0) / (cpu?.period ?? 1)), memory: memory?.limit ?? 0 }
+  const reservation = reservationOf(message, limits, countLimits)
   return {
     id,
     node,
@@ -148,11 +153,12 @@ export const containerSpec = (
     seccomp: security.seccomp,
     privileged: message.privileged ?? false,
     resources: {
-      cpu: cpuOf(message),
-      memory: memoryOf(message),
+      cpu,
+      memory,
       pids: { limit: message.pids_limit || 2048 },
       blockIO: blockIoOf(message),
     },
+    ...(reservation.cpus || reservation.memory ? { reservation } : {}),
     readonlyRootfs: message.read_only ?? false,
     rootSizeBytes: bytesOf(message.storage_opt?.size) ?? null,
     tmpfs: [...listOf(message.tmpfs), ...tmpfs],

@@ -12,16 +12,20 @@ import { type ContainerLog, foldContainer, readContainer } from './container-log
 import { type Act, type ContainerRuns, deciding, isGone } from './container-runs.ts'
 import { containerSpec } from './container-spec.ts'
 import { createContainer, createLabContainer } from './create-container.ts'
+import { createFreeNames } from './free-names.ts'
+import type { Placement } from './placement/placement.ts'
+import { type Request, requestOf } from './placement/request.ts'
+import type { Settlement } from './placement/settlement.ts'
 
 interface CreateParts {
   bus: Bus
   log: Log
   runs: ContainerRuns
-  /** The node that a container without a placement goes to. */
-  node: string
+  placement: Placement
+  settlement: Settlement
   /** The id of the container with this name, if the projection knows one. */
   idOfName: (name: string) => string | undefined
-  config: Pick<Config, 'allowPrivileged' | 'faultInjection'>
+  config: Pick<Config, 'allowPrivileged' | 'countLimits' | 'faultInjection'>
 }
 
 const sameSpec = (wanted: ContainerSpec, existing: ContainerSpec): boolean =>
@@ -32,38 +36,63 @@ const sameSpec = (wanted: ContainerSpec, existing: ContainerSpec): boolean =>
 
 const nothing = foldContainer([])
 
-const mostGiven = 1000
-
-/** Carries out `container.create`: to exactly one outcome, by whichever orchestrator it is delivered to. */
-export const createCommand = ({ bus, log, runs, node, idOfName, config }: CreateParts): Act => {
-  /** Who was given a name here, which the list shows a moment later. */
-  const given = new Map<string, string>()
-
-  const give = (name: string, id: string): void => {
-    given.delete(name)
-    given.set(name, id)
-    const oldest = given.size > mostGiven ? given.keys().next().value : undefined
-    if (oldest !== undefined) given.delete(oldest)
-  }
-
-  /** The projection may be behind: only a holder that its own log shows alive is in the way. */
-  const requireFreeName = async ({ id, name }: ContainerSpec): Promise<void> => {
-    const holder = given.get(name) ?? idOfName(name)
-    if (holder === undefined || holder === id || isGone((await readContainer(bus, holder)).saga)) return
-    throw new Failure('conflict', `the name "${name}" is in use by container ${holder}`, {
-      details: { container: holder },
-    })
-  }
+/** Begins containers that are not there, where the placement says. */
+const createLauncher = ({ bus, runs, placement, settlement, idOfName }: CreateParts) => {
+  const names = createFreeNames(bus, idOfName)
 
   const begin = async (spec: ContainerSpec, commandId: string, known: ContainerLog): Promise<boolean> => {
-    await requireFreeName(spec)
-    const { name: saga, version } = spec.networkMode === 'lab' ? createLabContainer : createContainer
-    const run = runs.open(spec.id, commandId, known, { saga, version })
-    if (!(await run.start(spec))) return false
-    give(spec.name, spec.id)
-    await runs.drive(spec.id, run)
-    return true
+    const { id } = spec
+    let came: 'living' | 'gone' | 'unknown' = 'gone'
+    try {
+      await names.require(spec)
+      const { name: saga, version } = spec.networkMode === 'lab' ? createLabContainer : createContainer
+      const run = runs.open(id, commandId, known, { saga, version })
+      if (settlement.isStale(id)) return false
+      came = 'unknown'
+      if (!(await run.start(spec))) {
+        came = 'gone'
+        return false
+      }
+      names.give(spec.name, id)
+      await runs.drive(id, run)
+      came = run.state && isGone(run.state) ? 'gone' : 'living'
+      return true
+    } finally {
+      placement.end(id, came)
+    }
   }
+
+  /** Begins the container as soon as it has a place; answers undefined when the log is to be looked at first. */
+  return async (
+    spec: ContainerSpec,
+    request: Request,
+    commandId: string,
+    known: ContainerLog,
+    { patient }: { patient: boolean },
+  ): Promise<boolean | undefined> => {
+    if (patient) await names.require(spec)
+    const place = await placement.place(request, { patient })
+    if (place === 'look') return undefined
+    return begin({ ...spec, node: place.node }, commandId, known)
+  }
+}
+
+const permit = (spec: ContainerSpec, config: CreateParts['config']): void => {
+  requireNoHostRoot(
+    { ...spec, ...spec.process },
+    { ownIds: spec.usernsMode === 'auto', allowed: config.allowPrivileged },
+  )
+  if (spec.inject.length === 0 || config.faultInjection) return
+  throw new Failure(
+    'not_permitted',
+    'trace.inject: fault injection is off here; DOLLY_FAULT_INJECTION=on turns it on',
+  )
+}
+
+/** Carries out `container.create`: to exactly one outcome, by whichever orchestrator it is delivered to. */
+export const createCommand = (parts: CreateParts): Act => {
+  const { bus, log, runs, config } = parts
+  const launch = createLauncher(parts)
 
   /** A second create for a container that is there: the same one is the answer, another is a conflict. */
   const repeat = async (
@@ -84,34 +113,39 @@ export const createCommand = ({ bus, log, runs, node, idOfName, config }: Create
     return runs.outcome(id, type, commandId, data, content.sequence)
   }
 
-  return async ({ deliveries }, body, id, commandId) => {
+  return async ({ deliveries, sequence }, body, id, commandId) => {
     const message = parseInput(ContainerCreate, body)
+    const { countLimits } = config
     // Numbers that are right by themselves may come to one that is none: it must not get into the log.
     const spec = parseInput(
       ContainerSpec,
-      containerSpec(message, { id, node: message.placement?.node ?? node }),
+      containerSpec(message, { id, node: message.placement?.node ?? '', countLimits }),
     )
-    requireNoHostRoot(
-      { ...spec, ...spec.process },
-      { ownIds: spec.usernsMode === 'auto', allowed: config.allowPrivileged },
-    )
-    if (spec.inject.length > 0 && !config.faultInjection) {
-      throw new Failure(
-        'not_permitted',
-        'trace.inject: fault injection is off here; DOLLY_FAULT_INJECTION=on turns it on',
-      )
-    }
+    permit(spec, config)
+    const { image, reservation = { cpus: 0, memory: 0 } } = spec
+    const request = requestOf(message, { id, image, reservation }, sequence)
     // Most ids are new: the append that begins the saga finds out as well as a look at the log does.
-    if (deliveries === 1 && (await deciding(nothing, () => begin(spec, commandId, nothing)))) return true
-    const known = await readContainer(bus, id)
-    await bounded({ bus, log }, id, known)
-    if (known.answered.has(commandId)) return true
-    if (isGone(known.saga)) return deciding(known, () => begin(spec, commandId, known))
-    if (known.startedBy !== commandId || known.saga?.phase === 'ended')
-      return deciding(known, () => repeat(spec, commandId, known))
-    const run = runs.open(id, commandId, known)
-    if (!(await run.resume())) return false
-    await runs.drive(id, run)
-    return true
+    if (deliveries === 1) {
+      const begun = await deciding(nothing, () =>
+        launch(spec, request, commandId, nothing, { patient: false }),
+      )
+      if (begun) return true
+    }
+    for (;;) {
+      const known = await readContainer(bus, id)
+      await bounded({ bus, log }, id, known)
+      if (known.answered.has(commandId)) return true
+      if (isGone(known.saga)) {
+        const begun = await deciding(known, () => launch(spec, request, commandId, known, { patient: true }))
+        if (begun !== undefined) return begun
+        continue
+      }
+      if (known.startedBy !== commandId || known.saga?.phase === 'ended')
+        return deciding(known, () => repeat(spec, commandId, known))
+      const run = runs.open(id, commandId, known)
+      if (!(await run.resume())) return false
+      await runs.drive(id, run)
+      return true
+    }
   }
 }

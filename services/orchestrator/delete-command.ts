@@ -5,6 +5,7 @@ import type { Log } from '../../shared/log.ts'
 import { subjects } from '../../shared/subjects.ts'
 import { parseInput, parseJson } from '../../shared/wire.ts'
 import { bounded } from './checkpoint.ts'
+import { idOfCommand } from './command-id.ts'
 import { type ContainerLog, readContainer } from './container-log.ts'
 import { type Act, type ContainerRuns, deciding, isGone } from './container-runs.ts'
 
@@ -14,19 +15,28 @@ interface DeleteParts {
   runs: ContainerRuns
 }
 
+type Pending = Awaited<ReturnType<Bus['pendingCommands']>>[number]
+
 /** Carries out `container.delete`: the reverse of the container's journal, or the cancellation of its launch. */
 export const deleteCommand = ({ bus, log, runs }: DeleteParts): Act => {
-  const asksFor = (id: string) => (body: Uint8Array) => {
+  const asksFor = (id: string, command: Pending): boolean => {
     try {
-      return ContainerCreate.parse(parseJson(body)).id === id
+      return (ContainerCreate.parse(parseJson(command.body)).id ?? idOfCommand(command)) === id
     } catch {
       return false // not a valid create: it will be rejected and makes nothing
     }
   }
 
-  /** A create published before this delete and not yet begun: the delete must wait for it. */
-  const isComing = async (sequence: number, id: string): Promise<boolean> =>
-    (await bus.pendingCommands(subjects.create, sequence)).some(asksFor(id))
+  /** A create published before this delete that has neither begun nor ended. */
+  const comingBefore = async (
+    sequence: number,
+    id: string,
+    { answered }: ContainerLog,
+  ): Promise<string | undefined> =>
+    (await bus.pendingCommands(subjects.create, sequence))
+      .filter((one) => asksFor(id, one))
+      .map(({ sequence: at, messageId = `COMMANDS:${at}` }) => messageId)
+      .find((messageId) => !answered.has(messageId))
 
   const isHere = ({ saga, container }: ContainerLog): boolean =>
     saga !== undefined && container !== undefined && !isGone(saga)
@@ -34,13 +44,21 @@ export const deleteCommand = ({ bus, log, runs }: DeleteParts): Act => {
   /** Nothing is there: because this very command has cancelled it, because it is still to come, or at all. */
   const settleAbsent = async (
     { sequence, id, commandId }: { sequence: number; id: string; commandId: string },
-    { cancelledBy, container, content }: ContainerLog,
+    known: ContainerLog,
   ): Promise<boolean> => {
-    if (cancelledBy === commandId) {
+    const { cancelledBy, container, content, events } = known
+    const coming = await comingBefore(sequence, id, known)
+    if (coming !== undefined) {
+      const data = { id, code: 'cancelled', reason: 'deleted while it waited', cancelledBy: commandId }
+      // Whoever is about to begin it expects the log as it was before this.
+      if (!(await runs.outcome(id, 'container.failed', coming, data, content.sequence))) return false
+      bus.hintAt(id)
+      return settleAbsent({ sequence, id, commandId }, await readContainer(bus, id))
+    }
+    if (cancelledBy === commandId || events.some(({ event }) => event?.data['cancelledBy'] === commandId)) {
       const data = { id, name: container?.name, cancelled: true }
       return runs.outcome(id, 'container.deleted', commandId, data, content.sequence)
     }
-    if (await isComing(sequence, id)) return false
     // It may have come, and its command gone, between the look at the log and that at the queue.
     if (isHere(await readContainer(bus, id))) return false
     throw new Failure('not_found', `no such container: ${id}`)

@@ -16,6 +16,11 @@ import { nameStep } from './name-step.ts'
 import { nodeVerbs } from './node-verbs.ts'
 import { createNodes } from './nodes.ts'
 import { createProjection } from './projection.ts'
+import { createFleet } from './placement/fleet.ts'
+import { createPlacement } from './placement/placement.ts'
+import { createReservations } from './placement/reservations.ts'
+import { createSettlement } from './placement/settlement.ts'
+import { createQueue } from './queue.ts'
 import { createReach } from './reach.ts'
 import { createReconciler } from './reconcile.ts'
 import { createStarter, followExits } from './restarts.ts'
@@ -37,10 +42,22 @@ const heartbeats = createHeartbeats({ bus, nodes, node, heartbeatMs, log, signal
 const hosts = hostExecutor(bus, await nameStep(bus))
 const executor = config.faultInjection ? injecting(hosts) : hosts
 const { idOfName } = projection
+const staleMs = 6 * ackWaitMs
+const settlement = createSettlement({ bus, projection, staleMs })
+const placement = createPlacement({
+  fleet: createFleet({ nodes, projection, config }),
+  book: await createReservations(bus),
+  settlement,
+  projection,
+  maxLaunches: config.maxLaunches,
+  log,
+  signal: stop.signal,
+})
+const queue = createQueue({ bus, placement, projection, countLimits: config.countLimits })
 const halt = new AbortController()
 const runs = createContainerRuns({ bus, executor, log, signal: halt.signal })
 const acts = {
-  [subjects.create]: createCommand({ bus, log, runs, node, idOfName, config }),
+  [subjects.create]: createCommand({ bus, log, runs, placement, settlement, idOfName, config }),
   [subjects.delete]: deleteCommand({ bus, log, runs }),
 }
 const deliveries = createDeliveries({
@@ -49,7 +66,8 @@ const deliveries = createDeliveries({
   log,
   ackWaitMs,
   signal: halt.signal,
-  idOfName: async (name) => idOfName(name) ?? (await projection.current(), idOfName(name)),
+  idOfName: async (name) =>
+    idOfName(name) ?? (await projection.current(), idOfName(name) ?? (await queue.find(name))?.id),
 })
 
 bus.hints('service', (_, raw) => {
@@ -58,11 +76,14 @@ bus.hints('service', (_, raw) => {
   hosts.restarted(data.node, data.service)
   heartbeats.started(data.node, data.service)
 })
-bus.hintsToLook((id) => void runs.refresh(id))
+bus.hintsToLook((id) => {
+  placement.refresh(id)
+  void runs.refresh(id)
+})
 
-const reach = createReach({ bus, projection, node })
+const reach = createReach({ bus, projection, queue, node })
 const start = createStarter({ bus, executor: hosts, reach })
-const parts = { bus, projection, reach, node }
+const parts = { bus, projection, queue, reach, node }
 const handlers = [
   ...verbHandlers(parts, start),
   ...sagaVerbs({ ...parts, executor: hosts, runs }),
@@ -95,7 +116,6 @@ const following = [
   followExits({ bus, start, projection, log }, stop.signal),
 ]
 const { reconcileMs: everyMs } = config
-const staleMs = 6 * ackWaitMs
 const reconciler = createReconciler({
   ...parts,
   executor: hosts,

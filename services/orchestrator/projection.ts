@@ -36,6 +36,7 @@ interface ProjectionParts {
 export const createProjection = async ({ bus, node, log, signal }: ProjectionParts) => {
   const bucket = await bus.bucket('containers')
   const known = new Map<string, Container>()
+  const listeners = new Set<(before: Container | undefined, after: Container | undefined) => void>()
   let seen = 0
 
   const projector = createProjector({ bus, bucket, node, log, signal })
@@ -45,8 +46,10 @@ export const createProjection = async ({ bus, node, log, signal }: ProjectionPar
     const container =
       operation === 'PUT' ? Container.safeParse(JSON.parse(new TextDecoder().decode(value))).data : undefined
     if (key === completeKey) return
+    const before = known.get(key)
     if (container) known.set(key, container)
     else known.delete(key)
+    for (const tell of listeners) tell(before, container)
   }
 
   const watch = async (ready: () => void): Promise<void> => {
@@ -109,6 +112,17 @@ export const createProjection = async ({ bus, node, log, signal }: ProjectionPar
     list: (): Container[] => [...known.values()].toSorted((a, b) => b.createdAt.localeCompare(a.createdAt)),
     get: (id: string) => known.get(id),
     idOfName: (name: string) => [...known.values()].find((container) => container.name === name)?.id,
+    /** Calls back with what a container was and is now; undefined where it is not. */
+    onChange: (tell: (before: Container | undefined, after: Container | undefined) => void): void =>
+      void listeners.add(tell),
+    /** Of the last write to the bucket that the list has taken in. */
+    revision: () => seen,
+    /** Waits, for a moment, until the list has taken in a write to the bucket; answers whether it has. */
+    reaches: async (revision: number): Promise<boolean> => {
+      const until = Date.now() + behindMs
+      while (seen < revision && Date.now() < until) await delay(5)
+      return seen >= revision
+    },
     rebuild,
     current,
     ended: Promise.all([watching, consuming.ended]),

@@ -9,6 +9,7 @@ import { subjects } from '../../shared/subjects.ts'
 import { ReplyBody } from '../../shared/wire.ts'
 import { viewContainer } from './parked.ts'
 import type { Projection } from './projection.ts'
+import type { Queue } from './queue.ts'
 
 /** A service that is restarted answers again within this time; its requests reached nobody meanwhile. */
 const restartMs = 5000
@@ -17,10 +18,12 @@ const restartMs = 5000
 export const createReach = ({
   bus,
   projection,
+  queue,
   node: here,
 }: {
   bus: Bus
   projection: Projection
+  queue: Queue
   node: string
 }) => {
   const idOf = (reference: string): string => {
@@ -38,10 +41,13 @@ export const createReach = ({
     const look = async (id: string) =>
       ContainerId.safeParse(id).success ? (await viewContainer(bus, id, here)).container : undefined
     let container = await look(idOf(reference))
-    if (!container) {
+    // A name may have another holder by now.
+    const isPast = container?.id !== reference && /^(deleted|failed)$/.test(container?.status ?? '')
+    if (!container || isPast) {
       await projection.current()
-      container = await look(idOf(reference))
+      container = (await look(idOf(reference))) ?? container
     }
+    container ??= await queue.find(reference)
     if (!container) throw new Failure('not_found', `no such container: ${reference}`)
     return container
   }

@@ -3,12 +3,14 @@ import type { Bus } from '../../shared/bus.ts'
 import type { Verb } from '../../shared/contracts/verbs.ts'
 import { parseInput } from '../../shared/wire.ts'
 import type { Projection } from './projection.ts'
+import type { Queue } from './queue.ts'
 import type { Reach } from './reach.ts'
 
 /** What the handlers of public requests work with. */
 export interface VerbParts {
   bus: Bus
   projection: Projection
+  queue: Queue
   reach: Reach
   /** The node that answers what names none. */
   node: string

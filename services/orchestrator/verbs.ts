@@ -76,13 +76,13 @@ const execution = (parts: VerbParts): VerbHandler[] => {
 
 const queries = (parts: VerbParts): VerbHandler[] => {
   const { ask, find } = parts.reach
-  const { projection, node: here } = parts
+  const { projection, queue, node: here } = parts
   return [
     handler(verbs.containerGet, ({ container }) => find(container)),
     handler(verbs.containerList, async ({ all }) => {
       await projection.current()
       const shown = ({ status }: Container) => all || status === 'running' || status === 'paused'
-      return { containers: projection.list().filter(shown) }
+      return { containers: [...(await queue.list()), ...projection.list().filter(shown)] }
     }),
     handler(verbs.imageImport, ({ node, ...input }) => ask(node ?? here, host.imageImport, input, 600_000)),
     handler(verbs.imageList, ({ node }) => ask(node ?? here, host.imageList, {})),

@@ -4,7 +4,8 @@ import { encode } from '../wire.ts'
 import { consume } from './consume.ts'
 import { failureOf } from './failure-of.ts'
 import { unlessLost } from './lost-replies.ts'
-import { type JsMsg, type NatsConnection, NatsError } from './nats.ts'
+import type { JsMsg, NatsConnection } from './nats.ts'
+import { storedMessages } from './stored-events.ts'
 
 const commandOf = (connection: NatsConnection, message: JsMsg): Command => ({
   subject: message.subject,
@@ -23,16 +24,16 @@ const commandOf = (connection: NatsConnection, message: JsMsg): Command => ({
   release: (delayMs) => message.nak(delayMs),
 })
 
-/** JSNoMessageFoundErr */
-const noMessage = 10037
+/** A command that the work queue still has. */
+export interface PendingCommand {
+  sequence: number
+  time: Date
+  messageId: string | undefined
+  body: Uint8Array
+}
 
-/** Only the server's word that there is none means none: it may be away, or late. */
-const absentOr =
-  (what: string) =>
-  (error: unknown): undefined => {
-    if (error instanceof NatsError && error.api_error?.err_code === noMessage) return undefined
-    throw failureOf(error, what)
-  }
+/** Far more than the server sends of messages in one answer. */
+const mostAtOnce = 10_000
 
 /** Commands, kept until they have their outcome. */
 export const workQueue = (connection: NatsConnection) => ({
@@ -58,18 +59,21 @@ export const workQueue = (connection: NatsConnection) => ({
       handle(commandOf(connection, message))
   },
 
-  /** Commands still in the work queue up to a sequence, oldest first. Throws `Failure` when that cannot be known. */
-  pendingCommands: async (subject: string, before: number): Promise<Uint8Array[]> => {
-    const { streams: stored } = await connection.jetstreamManager({ checkAPI: false })
-    const found: Uint8Array[] = []
-    for (let from = 1; from < before;) {
-      // The API takes `next_by_subj` beside `seq`; the client's type does not know it.
-      const query = { seq: from, next_by_subj: subject } as { seq: number }
-      const message = await stored.getMessage('COMMANDS', query).catch(absentOr(`cannot look for ${subject}`))
-      if (!message || message.seq >= before) break
-      found.push(message.data)
-      from = message.seq + 1
+  /** Commands still in the work queue, those in hand too, up to a sequence; oldest first. Throws `Failure` when that cannot be known. */
+  pendingCommands: async (subject: string, before = Infinity): Promise<PendingCommand[]> => {
+    const found: PendingCommand[] = []
+    try {
+      for (let from = 1; ;) {
+        const range = { subject, from, batch: mostAtOnce }
+        const part = await unlessLost(connection, storedMessages(connection, 'COMMANDS', range))
+        for (const { sequence, time, messageId, data } of part)
+          if (sequence < before) found.push({ sequence, time: new Date(time), messageId, body: data })
+        const last = part.at(-1)
+        if (!last || last.pending === 0 || last.sequence >= before) return found
+        from = last.sequence + 1
+      }
+    } catch (error) {
+      throw failureOf(error, `cannot look for ${subject}`)
     }
-    return found
   },
 })

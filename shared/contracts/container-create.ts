@@ -26,6 +26,14 @@ const duration = z
   .refine((value) => durationMs(value) !== undefined, 'is a duration, as "10s" or "1m30s"')
   .refine((value) => (durationMs(value) ?? 0) <= longestWaitMs, 'is at most a day')
 
+const cpus = z
+  .union([z.number(), z.string().regex(/^\d+(\.\d+)?$/)])
+  .refine(
+    (value) => Number(value) >= 0.01 && Number(value) <= 1_000_000,
+    'is at least 0.01 and at most 1000000',
+  )
+const constraints = z.array(z.string().max(512)).max(32).optional()
+
 const command = z.union([argument, z.array(argument).max(4096)])
 const keyed = (what: string) =>
   z.union([
@@ -78,13 +86,7 @@ export const ContainerCreate = z.strictObject({
   tty: z.boolean().optional(),
   stdin_open: z.boolean().optional(),
   labels: keyed('labels').optional(),
-  cpus: z
-    .union([z.number(), z.string().regex(/^\d+(\.\d+)?$/)])
-    .refine(
-      (value) => Number(value) >= 0.01 && Number(value) <= 1_000_000,
-      'is at least 0.01 and at most 1000000',
-    )
-    .optional(),
+  cpus: cpus.optional(),
   cpu_period: z.number().int().min(1000).max(1_000_000).optional(),
   cpu_quota: z.number().int().min(-1).optional(),
   cpu_shares: z.number().int().min(2).max(262_144).optional(),
@@ -136,7 +138,29 @@ export const ContainerCreate = z.strictObject({
     .optional(),
   /** Delete the container once it has ended (Docker's `--rm`). */
   auto_remove: z.boolean().optional(),
-  placement: z.strictObject({ node: NodeName.nullish() }).optional(),
+  /** Compose's, of which a placement takes what a container reserves and what its node must be. */
+  deploy: z
+    .strictObject({
+      resources: z
+        .strictObject({
+          reservations: z.strictObject({ cpus: cpus.optional(), memory: bytes.optional() }).optional(),
+        })
+        .optional(),
+      placement: z.strictObject({ constraints }).optional(),
+    })
+    .optional(),
+  placement: z
+    .strictObject({
+      node: NodeName.nullish(),
+      strategy: z.enum(['spread', 'binpack']).optional(),
+      /** Labels that the node must have. */
+      labels: z.record(oneLine, oneLine).optional(),
+      /** As Swarm's: `node.labels.disk==ssd`, `node.hostname!=a`. */
+      constraints,
+      /** false: fail at once where there is no room. */
+      wait: z.boolean().optional(),
+    })
+    .optional(),
   /** false leaves the container created and waiting; the default starts it. */
   start: z.boolean().optional(),
   trace: z.strictObject({ inject: z.array(Injection).max(16).optional() }).optional(),

@@ -17,6 +17,8 @@ export const ContainerSpec = z.object({
   labels: z.record(z.string(), z.string()),
   process: Process,
   resources: Resources,
+  /** What it takes of its node's processors and bytes of memory, counted for placement; absent is nothing. */
+  reservation: z.object({ cpus: z.number(), memory: z.number() }).optional(),
   readonlyRootfs: z.boolean(),
   rootSizeBytes: z.number().int().positive().nullable().default(null),
   tmpfs: z.array(z.string()),

@@ -4,6 +4,7 @@ import { ContainerSpec } from './container-spec.ts'
 
 /** Runtime-spec states, and what a saga adds to them. */
 export const ContainerStatus = z.enum([
+  'queued',
   'creating',
   'created',
   'running',
@@ -38,6 +39,8 @@ export const Container = z.object({
   error: z.object({ code: z.string(), step: z.string().optional(), reason: z.string() }).optional(),
   /** Resources that could not be undone; empty unless stuck or given up. */
   leaked: z.array(z.object({ step: StepName, reason: z.string() })).optional(),
+  /** Its place among the creates that wait, from 1, and what it waits for. */
+  queue: z.object({ place: z.number().int(), of: z.number().int(), reason: z.string() }).optional(),
   spec: ContainerSpec,
   /** What each step answered. */
   steps: z.record(

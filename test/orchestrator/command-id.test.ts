@@ -8,7 +8,8 @@ const command = { sequence: 7, messageId: 'm', time: new Date('2026-01-02T03:04:
 
 test('every delivery of a command gives the same id, and another command another', (t) => {
   const id = idOfCommand(command)
-  t.is(idOfCommand({ ...command, deliveries: 3 }), id)
+  const again: Command = { ...command, deliveries: 3 }
+  t.is(idOfCommand(again), id)
   t.not(idOfCommand({ ...command, sequence: 8 }), id)
   t.not(idOfCommand({ ...command, messageId: undefined }), id)
 })

@@ -27,6 +27,7 @@ export const commandColumn = ({ spec }: Listed, { full = false }: { full?: boole
 }
 
 const sentences: Record<Container['status'], (container: Listed, now: number) => string> = {
+  queued: ({ queue }) => (queue ? `Queued, ${queue.place} of ${queue.of}: ${queue.reason}` : 'Queued'),
   creating: () => 'Creating',
   created: () => 'Created',
   running: ({ startedAt }, now) => (startedAt ? `Up ${span(now - Date.parse(startedAt))}` : 'Up'),

@@ -92,7 +92,7 @@ const orchestrator = (node: string): Permissions => ({
     subjects.forget,
     `${api}.INFO`,
     `${api}.STREAM.INFO.EVENTS`,
-    `${api}.STREAM.MSG.GET.COMMANDS`,
+    `${api}.DIRECT.GET.COMMANDS`,
     readEvents,
     ...consumers.flatMap(({ durable_name }) => consuming(commands.name, durable_name)),
     ...[projector, restarts].flatMap(({ durable_name }) => consuming(events.name, durable_name)),

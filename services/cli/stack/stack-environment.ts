@@ -30,6 +30,8 @@ export const environmentOf = (config: Config): NodeJS.ProcessEnv => ({
   DOLLY_ID_POOL: `${config.idPool.first}:${config.idPool.count * idsPerContainer}`,
   DOLLY_ALLOW_PRIVILEGED: config.allowPrivileged ? 'on' : '',
   DOLLY_BIND_ALLOW: config.bindAllow.join(':'),
+  DOLLY_MAX_LAUNCHES: String(config.maxLaunches),
+  DOLLY_COUNT_LIMITS: config.countLimits ? 'on' : '',
   DOLLY_FAULT_INJECTION: config.faultInjection ? 'on' : '',
   DOLLY_RECONCILE_MS: String(config.reconcileMs),
   DOLLY_EVENTS_MAX_BYTES: String(config.eventsMaxBytes),

@@ -47,6 +47,13 @@ export interface ContainerFlags {
   stopSignal?: string
   stopTimeout?: number
   restart?: string
+  node?: string
+  placement?: string
+  constraint?: string[]
+  reserveCpu?: number
+  reserveMemory?: string
+  /** Absent counts as true. */
+  wait?: boolean
   quiet?: boolean
 }
 
@@ -87,6 +94,15 @@ const limits: readonly FlagRow[] = [
   ['--ulimit <name=soft[:hard]>', 'process limit, as nofile=256', 'list'],
 ]
 
+const placementFlags: readonly FlagRow[] = [
+  ['--node <name>', 'node to create it on'],
+  ['--constraint <expression>', 'what its node must be, as node.labels.disk==ssd', 'list'],
+  ['--placement <strategy>', 'spread or binpack'],
+  ['--reserve-cpu <number>', 'processors that its node must have for it', 'number'],
+  ['--reserve-memory <bytes>', 'memory that its node must have for it'],
+  ['--no-wait', 'fail at once when no node has room'],
+]
+
 const networkFlags: readonly FlagRow[] = [
   ['-h, --hostname <name>', 'host name inside the container'],
   ['--domainname <name>', 'NIS domain name inside the container'],
@@ -118,6 +134,7 @@ export const addContainerFlags = (command: Command): Command => {
     ...identity,
     ...processFlags,
     ...limits,
+    ...placementFlags,
     ...networkFlags,
     ...rootFlags,
   ]) {

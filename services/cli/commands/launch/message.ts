@@ -39,6 +39,21 @@ const withProfile = (option: string): string => {
 const present = (message: Record<string, unknown>): Record<string, unknown> =>
   Object.fromEntries(Object.entries(message).filter(([, value]) => value !== undefined))
 
+const placementOf = (flags: ContainerFlags): Record<string, unknown> => {
+  const placement = present({
+    node: flags.node,
+    strategy: flags.placement,
+    constraints: flags.constraint,
+    wait: flags.wait === false ? false : undefined,
+  })
+  const reservations = present({ cpus: flags.reserveCpu, memory: flags.reserveMemory })
+  const some = (part: object): boolean => Object.keys(part).length > 0
+  return {
+    placement: some(placement) ? placement : undefined,
+    deploy: some(reservations) ? { resources: { reservations } } : undefined,
+  }
+}
+
 /** What a launch is made of beside its flags. */
 export interface LaunchTarget {
   image: string
@@ -99,6 +114,7 @@ export const createMessage = (
       stop_signal: flags.stopSignal,
       stop_grace_period: flags.stopTimeout === undefined ? undefined : `${flags.stopTimeout}s`,
       restart: flags.restart,
+      ...placementOf(flags),
       start: start ? undefined : false,
     }),
   )

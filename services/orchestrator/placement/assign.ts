@@ -1,0 +1,87 @@
+import type { Projection } from '../projection.ts'
+import { type Candidate, choose, take } from './choose.ts'
+import type { Fleet } from './fleet.ts'
+import type { Request } from './request.ts'
+import type { Reservation, ReservationBook } from './reservations.ts'
+import type { Settlement } from './settlement.ts'
+
+interface AssignParts {
+  fleet: Fleet
+  book: ReservationBook
+  settlement: Settlement
+  projection: Projection
+  maxLaunches: number
+}
+
+/** What came of a request. */
+export type Assignment =
+  /** `known` when it has had it before: reserved by an orchestrator that died before the saga had begun. */
+  | { granted: Reservation; known: boolean }
+  /** There is room, and it waits for its turn. */
+  | { turn: string }
+  | { lacking: string; nodes: readonly Candidate[] }
+
+/** Counts what is taken of each node, and gives nodes to requests. */
+export const createAssigner = ({ fleet, book, settlement, projection, maxLaunches }: AssignParts) => {
+  const candidates = (): Candidate[] => {
+    const all = fleet.candidates()
+    const byName = new Map(all.map((one) => [one.name, one]))
+    for (const [id, held] of Object.entries(book.value.held)) {
+      const node = byName.get(held.node)
+      if (!node || settlement.isSettled(id, held)) continue
+      // What the list shows of it is counted already.
+      if (projection.get(id)?.node !== held.node)
+        take(node, { cpus: held.cpus, memory: held.memory, containers: 1 })
+      if (settlement.isLaunching(id, held)) node.launching += 1
+    }
+    return all
+  }
+
+  const assignOne = (request: Request, all: readonly Candidate[]): Assignment => {
+    const held = book.value.held[request.id]
+    if (held && !settlement.isSettled(request.id, held)) {
+      if (held.command === request.command) return { granted: held, known: true }
+      return { turn: `another create of ${request.id} is under way` }
+    }
+    const chosen = choose(request, all, maxLaunches)
+    if ('reason' in chosen) {
+      for (const { node, lacks } of request.wait ? chosen.nodes : [])
+        for (const one of lacks) node.claimed.add(one)
+      return { lacking: chosen.reason, nodes: chosen.nodes.map(({ node }) => node) }
+    }
+    if ('busy' in chosen) return { turn: `${chosen.busy.name} makes ${maxLaunches} containers at a time` }
+    const { cpus, memory } = request.amount
+    take(chosen.node, request.amount)
+    chosen.node.launching += 1
+    return { granted: { node: chosen.node.name, cpus, memory, command: request.command }, known: false }
+  }
+
+  return {
+    /** What comes of each request, first come first served; ends where all that follow wait for their turn. */
+    assign: (requests: readonly Request[]): Map<Request, Assignment> => {
+      const all = candidates()
+      const made = new Map<Request, Assignment>()
+      const ids = new Set<string>()
+      for (const request of requests.toSorted((a, b) => a.command - b.command)) {
+        const assignment = ids.has(request.id)
+          ? { turn: `another create of ${request.id} is under way` }
+          : assignOne(request, all)
+        made.set(request, assignment)
+        ids.add(request.id)
+        if ('turn' in assignment && all.every(({ launching }) => launching >= maxLaunches)) break
+      }
+      return made
+    },
+    /** Tells, as things are now, why a request that is not in hand here waits; undefined when it does not. */
+    explainer: () => {
+      const all = candidates()
+      return (request: Request): string | undefined => {
+        if (book.value.held[request.id]?.command === request.command) return undefined
+        const chosen = choose(request, all, maxLaunches)
+        if ('reason' in chosen) return chosen.reason
+        const node = 'busy' in chosen ? chosen.busy : chosen.node
+        return `${node.name} makes ${maxLaunches} containers at a time`
+      }
+    },
+  }
+}
