@@ -1,6 +1,7 @@
 import { existsSync, mkdirSync } from 'node:fs'
+import { setTimeout as delay } from 'node:timers/promises'
 import type { NamespaceHost } from './host.ts'
-import { type Launch, launchMonitor } from './monitor.ts'
+import { type Launch, endLaunchers, launchMonitor, launchersOf } from './monitor.ts'
 
 /** What one monitor is started for: what the container's specification says of it. */
 export interface Monitored {
@@ -47,4 +48,21 @@ export const takePrepared = (host: NamespaceHost, id: string): Promise<string | 
   const prepared = host.prepared.get(id)
   host.prepared.delete(id)
   return prepared && !prepared.isOver ? prepared.said : undefined
+}
+
+/** Between two looks for a monitor that has not come up yet. */
+const lookMs = 5
+
+/**
+ * Ends the launch that was prepared for the container, if any. Until it is over its monitor may still come up:
+ * before it runs conmon nothing tells it from others.
+ */
+export const abandonPrepared = async (host: NamespaceHost, id: string): Promise<void> => {
+  const prepared = host.prepared.get(id)
+  host.prepared.delete(id)
+  const paths = host.paths(id)
+  while (prepared && !prepared.isOver) {
+    await endLaunchers(launchersOf(paths), paths, 0)
+    await delay(lookMs)
+  }
 }

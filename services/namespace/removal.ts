@@ -9,6 +9,7 @@ import { exitOf } from './exit-status.ts'
 import type { NamespaceHost } from './host.ts'
 import { ownerOf } from './inventory.ts'
 import { endLaunchers, launchersOf, monitorOf } from './monitor.ts'
+import { abandonPrepared } from './prepared-launch.ts'
 import { type Init, isAlive, readInit, signalProcess } from './process-identity.ts'
 
 /** A process in uninterruptible sleep dies when its disk answers. */
@@ -46,7 +47,7 @@ const execBundles = (paths: BundlePaths): BundlePaths[] =>
  */
 export const removeContainer = async (host: NamespaceHost, record: Recorder, id: string): Promise<void> => {
   const paths = host.paths(id)
-  host.prepared.delete(id)
+  await abandonPrepared(host, id)
   if (existsSync(paths.directory)) {
     await killInit(record, readInit(paths.pid), readSpec(paths)?.cgroupDirectories ?? [])
     for (const bundle of [...execBundles(paths), paths]) await endLaunchersOf(bundle)

@@ -11,6 +11,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+enum { GIVEN_UP_CHECK_MS = 1000 };
+
 struct plan plan;
 
 static char *strings[MAX_STRINGS];
@@ -77,6 +79,13 @@ int plan_parse(char *bytes, size_t size, char *problem, size_t problem_size)
 	return 0;
 }
 
+/* Whoever gives a launch up removes its bundle, perhaps before this program could be told from others. */
+static bool is_removed(int directory)
+{
+	struct stat status;
+	return fstat(directory, &status) == 0 && status.st_nlink == 0;
+}
+
 /* The monitor may be started before the plan is there. Answers 0 or an errno. */
 int plan_await(int directory)
 {
@@ -90,8 +99,12 @@ int plan_await(int directory)
 	waker.fd = openat(directory, PLAN_FIFO, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
 	if (waker.fd < 0)
 		return errno;
-	while ((got = read(waker.fd, &said, 1)) < 0 && (errno == EAGAIN || errno == EINTR))
-		(void)poll(&waker, 1, -1);
+	while ((got = read(waker.fd, &said, 1)) < 0 && (errno == EAGAIN || errno == EINTR)) {
+		if (poll(&waker, 1, GIVEN_UP_CHECK_MS) == 0 && is_removed(directory))
+			got = 0;
+		if (got == 0)
+			break;
+	}
 	const int error = got < 0 ? errno : got == 0 ? ECANCELED : 0;
 	close(waker.fd);
 	return error;
