@@ -47,7 +47,7 @@ export const createQueue = ({ bus, placement, projection, countLimits }: QueuePa
     }
   }
 
-  const list = async (): Promise<Container[]> => {
+  const look = async (): Promise<Container[]> => {
     const pending = await bus.pendingCommands(subjects.create)
     const coming = new Map(pending.map((one) => [one.sequence, parsed.get(one.sequence) ?? parse(one)]))
     parsed = coming
@@ -61,6 +61,28 @@ export const createQueue = ({ bus, placement, projection, countLimits }: QueuePa
       ...container,
       queue: { place: index + 1, of: waiting.length, reason: wait },
     }))
+  }
+
+  let underWay: Promise<Container[]> | undefined
+  let next: Promise<Container[]> | undefined
+
+  const begin = (): Promise<Container[]> => {
+    const begun = look().finally(() => {
+      if (underWay === begun) underWay = undefined
+    })
+    underWay = begun
+    return begun
+  }
+
+  /** Whoever asks while the queue is looked at shares the next look: a thousand at once take two, not a thousand. */
+  const list = (): Promise<Container[]> => {
+    if (!underWay) return begin()
+    const another = () => {
+      next = undefined
+      return begin()
+    }
+    next ??= underWay.then(another, another)
+    return next
   }
 
   return {

@@ -40,7 +40,8 @@ export const storedMessages = async (
 ): Promise<StoredMessage[]> => {
   const found: StoredMessage[] = []
   const query = encode({ seq: from, batch, next_by_subj: subject })
-  const options = { strategy: RequestStrategy.SentinelMsg, maxWait: readWaitMs }
+  // The end has a status of its own: an empty message may be one that somebody has published.
+  const options = { strategy: RequestStrategy.Timer, maxWait: readWaitMs }
   for await (const { headers: meta, data } of await connection.requestMany(
     directGet(stream),
     query,

@@ -40,7 +40,8 @@ test('passwords are exchanged under a running stack: no service restarts, no com
   rotating = false
   await publishing
 
-  t.deepEqual(users, [...services.map((name) => `${name}@${config.node}`), 'bootstrap', 'client', 'operator'])
+  const own = [...services, 'registrar'].map((name) => `${name}@${config.node}`)
+  t.deepEqual(users, [...own, 'bootstrap', 'client', 'operator'])
   t.log(`${commands.length} commands meanwhile`)
   for (const commandId of commands) {
     t.is((await client.outcome(commandId)).type, 'container.running')

@@ -129,7 +129,8 @@ test.serial(
       for await (const one of await operator.services
         .client({ strategy: RequestStrategy.JitterTimer, maxWait: 1000 })
         .info())
-        found.push(one)
+        // The registrar hears those alone who come with a token.
+        if (one.name !== 'registrar') found.push(one)
       return found
     }
     const before = await services()

@@ -64,7 +64,9 @@ const strangeKeys = ['__proto__', 'constructor', '', 'toString', 'a.b', '\0', 'I
 /** The keys that a message of this subject may have. */
 const keysOf = (subject: string): string[] => {
   const schema = publicMessages[subject]
-  return schema instanceof z.ZodObject ? Object.keys(schema.shape) : ['id', 'name', 'force']
+  const shapes = schema instanceof z.ZodDiscriminatedUnion ? schema.options : [schema]
+  const keys = shapes.flatMap((shape) => (shape instanceof z.ZodObject ? Object.keys(shape.shape) : []))
+  return keys.length > 0 ? keys : ['id', 'name', 'force']
 }
 
 const nasty = fc.constantFrom(...nastyValues)
