@@ -1,7 +1,7 @@
 import test from 'ava'
 import { makeHosts } from '../helpers/hosts.ts'
 
-test('a host joins, runs containers for the other, and leaves when it is empty', async (t) => {
+test('a host joins with a token that is meant for it, not with another, and both are listed', async (t) => {
   await using fleet = await makeHosts(['a', 'b'])
   const [a, b] = fleet.hosts as [(typeof fleet.hosts)[0], (typeof fleet.hosts)[0]]
 
