@@ -46,6 +46,6 @@ process.exitCode = status
 if (status !== 0 && files.length > 0 && files.length === failed.length && files.length <= mostFlakyFiles) {
   console.log(`# once more, with nothing beside them: ${files.join(' ')}`)
   const flags = args.filter((arg) => !arg.endsWith('.test.ts'))
-  process.exitCode = (await ava([...flags, '--concurrency', '1', ...files])).status
+  process.exitCode = (await ava([...flags, '--concurrency', '1', '--serial', ...files])).status
   if (process.exitCode === 0) for (const file of files) console.log(`# FLAKY ${file}: failed, then passed`)
 }

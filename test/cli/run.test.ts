@@ -97,20 +97,20 @@ test('--rm leaves nothing, without it the stopped container stays', async (t) =>
   t.notRegex((await dolly(['ps', '-a'])).stdout, /stays/)
 })
 
-const refused: [args: string[], says: RegExp][] = [
-  [['no-such-image'], /no-such-image/],
-  [['--network', 'moon', 'busybox'], /network_mode/],
-  [['--ulimit', 'nofiles=3', 'busybox'], /ulimits\.nofiles/],
+const refused: [name: string, args: string[], says: RegExp][] = [
+  ['imageless', ['no-such-image'], /no-such-image/],
+  ['lunar', ['--network', 'moon', 'busybox'], /network_mode/],
+  ['unlimited', ['--ulimit', 'nofiles=3', 'busybox'], /ulimits\.nofiles/],
 ]
 
-for (const [args, says] of refused) {
+for (const [name, args, says] of refused) {
   test(`run ${args.join(' ')} fails with 125, in one line, and leaves nothing`, async (t) => {
-    const { exitCode, stderr, stdout } = await dolly(['run', '-q', '--name', 'refused', ...args])
+    const { exitCode, stderr, stdout } = await dolly(['run', '-q', '--name', name, ...args])
     t.is(exitCode, 125)
     t.regex(stderr, /^dolly: cannot [^\n]+$/)
     t.regex(stderr, says)
     t.is(stdout, '')
-    t.notRegex((await dolly(['ps', '-a'])).stdout, /refused/)
+    t.notRegex((await dolly(['ps', '-a'])).stdout, new RegExp(` ${name}$`, 'm'))
   })
 }
 
