@@ -2,7 +2,11 @@ import { ulid } from 'ulid'
 import type { DollyClient } from './dolly-client.ts'
 
 /** Runs the work for each id with this many under way; answers how many a second were done. */
-const rate = async (ids: readonly string[], clients: number, work: (id: string) => Promise<unknown>) => {
+export const rate = async (
+  ids: readonly string[],
+  clients: number,
+  work: (id: string) => Promise<unknown>,
+) => {
   const left = [...ids]
   const start = performance.now()
   const one = async () => {

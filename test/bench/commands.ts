@@ -11,9 +11,13 @@ const environment = { PATH: systemPath, LC_ALL: 'C', HOME: '/root' }
  * Runs a command line as a shell would and answers how long it took, from its start to its end. Its
  * output goes nowhere: a container keeps such a pipe open. Throws when it fails.
  */
-export const timed = async (file: string, args: readonly string[]): Promise<number> => {
+export const timed = async (
+  file: string,
+  args: readonly string[],
+  env: Record<string, string> = environment,
+): Promise<number> => {
   const start = performance.now()
-  const child = spawn(file, args, { stdio: 'ignore', env: environment })
+  const child = spawn(file, args, { stdio: 'ignore', env })
   const [code, signal] = (await once(child, 'exit')) as [number | null, NodeJS.Signals | null]
   const duration = performance.now() - start
   if (code !== 0) throw new Error(`${[file, ...args].join(' ')}: ${signal ?? `exit ${code}`}`)

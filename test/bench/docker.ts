@@ -66,6 +66,8 @@ export const docker = async (imageTar: string): Promise<Launcher> => {
     version: await versionOf(program),
     note: 'docker run -d, docker rm -f; bridge network, limits, overlay',
     create: (id) => timed(program, [...at, 'run', '-d', '--name', id, ...wanted, 'bench', 'sleep', '1000']),
+    exec: (id) => timed(program, [...at, 'exec', id, 'true']),
+    runOnce: () => timed(program, [...at, 'run', '--rm', ...wanted, 'bench', 'true']),
     remove: (id) => timed(program, [...at, 'rm', '-f', id]),
     [Symbol.asyncDispose]: () => all.disposeAsync(),
   }

@@ -1,7 +1,10 @@
 import { ulid } from 'ulid'
+import { ask } from '../../services/cli/commands/bus/ask.ts'
+import { execExitCode } from '../../services/cli/commands/bus/exec-exit-code.ts'
 import { connectBus } from '../../shared/bus.ts'
 import type { Config } from '../../shared/config.ts'
 import { type CloudEvent, outcomeTypes } from '../../shared/contracts/event.ts'
+import { verbs } from '../../shared/contracts/verbs.ts'
 import { createLog } from '../../shared/log.ts'
 import { subjects } from '../../shared/subjects.ts'
 
@@ -19,12 +22,17 @@ export const dollyClient = async (config: Config) => {
     if (isOutcome(event)) waiting.get(event.commandid ?? '')?.(event)
   })
 
-  const timed = async (subject: string, body: object, wanted: string): Promise<number> => {
+  const timed = async (
+    subject: string,
+    body: object,
+    wanted: string,
+    withinMs = outcomeWithinMs,
+  ): Promise<number> => {
     const messageId = ulid()
     const { promise, resolve, reject } = Promise.withResolvers<CloudEvent>()
     const limit = setTimeout(
-      () => reject(new Error(`no outcome of ${subject} within ${outcomeWithinMs} ms`)),
-      outcomeWithinMs,
+      () => reject(new Error(`no outcome of ${subject} within ${withinMs} ms`)),
+      withinMs,
     )
     waiting.set(messageId, resolve)
     try {
@@ -43,14 +51,25 @@ export const dollyClient = async (config: Config) => {
   return {
     bus,
     /** Milliseconds until `container.running`. */
-    create: (message: { id: string; [key: string]: unknown }) =>
+    create: (message: { id: string; [key: string]: unknown }, { withinMs = outcomeWithinMs } = {}) =>
       timed(
         subjects.create,
         { image: 'busybox', command: ['sleep', '1000'], ...message },
         'container.running',
+        withinMs,
       ),
     /** Milliseconds until `container.deleted`. */
     remove: (id: string) => timed(subjects.delete, { id, force: true }, 'container.deleted'),
+    /** Milliseconds until a process in the container is known to have ended. */
+    exec: async (container: string, args: string[]): Promise<number> => {
+      const start = performance.now()
+      const { execId } = await ask(bus, verbs.containerExec, { container, args })
+      const ended = execExitCode(bus, container, execId)
+      await ask(bus, verbs.containerExecStart, { container, execId })
+      const code = await ended
+      if (code !== 0) throw new Error(`${args.join(' ')} ended with ${code}`)
+      return performance.now() - start
+    },
     [Symbol.asyncDispose]: () => bus.close(),
   }
 }

@@ -8,6 +8,10 @@ export interface Launcher extends AsyncDisposable {
   create(id: string): Promise<number>
   /** Kills it and removes it with all that was made for it. */
   remove(id: string): Promise<number>
+  /** Runs `true` in a container that runs. */
+  exec(id: string): Promise<number>
+  /** The whole of `run --rm IMAGE true` by its command line; a bare runtime has none. */
+  runOnce?(): Promise<number>
 }
 
 /** What every launcher is asked for. */

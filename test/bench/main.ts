@@ -16,15 +16,26 @@ import { describeMachine } from './machine.ts'
 import { ociRuntime } from './oci-runtime.ts'
 import { plotOf } from './plot.ts'
 import { podman } from './podman.ts'
+import { queue } from './queue.ts'
 import { type Results, lastResults, writeResults } from './results.ts'
 import { summary } from './statistics.ts'
+import { mebibytesPerContainer, scale } from './scale.ts'
 import { tableOf } from './table.ts'
 
 const kind = process.argv.includes('--quick') ? 'quick' : 'full'
-const { rounds, warmups, containers } = {
-  full: { rounds: 100, warmups: 10, containers: 500 },
-  quick: { rounds: 10, warmups: 2, containers: 40 },
+const { rounds, warmups, containers, queued, idlePeers, scaled } = {
+  full: {
+    rounds: 100,
+    warmups: 10,
+    containers: 500,
+    queued: 2000,
+    idlePeers: 100,
+    scaled: { few: 10, many: 1000, samples: 50, atOnce: 200 },
+  },
+  quick: { rounds: 10, warmups: 2, containers: 40, queued: 0, idlePeers: 0, scaled: undefined },
 }[kind]
+/** Every which round also executes in the container, and runs one by the command line. */
+const longRound = 4
 /** So that one launcher's clean-up does not run into the next one's time. */
 const pauseMs = 30
 const profiledLines = 40
@@ -36,18 +47,25 @@ interface Measured {
   ids: string[]
   create: number[]
   remove: number[]
+  exec: number[]
+  runOnce: number[]
 }
 
-const round = async ({ launcher, ids, create, remove }: Measured, counts: boolean): Promise<void> => {
+const round = async (measured: Measured, counts: boolean, isLong: boolean): Promise<void> => {
+  const { launcher, ids, create, remove, exec, runOnce } = measured
   const id = ulid()
   const created = await launcher.create(id)
   await delay(pauseMs)
+  const executed = isLong ? [await launcher.exec(id)] : []
   const removed = await launcher.remove(id)
   await delay(pauseMs)
+  const ran = isLong && launcher.runOnce ? [await launcher.runOnce()] : []
   if (!counts) return
   ids.push(id)
   create.push(created)
   remove.push(removed)
+  exec.push(...executed)
+  runOnce.push(...ran)
 }
 
 await using cleanUp = new AsyncDisposableStack()
@@ -56,7 +74,7 @@ cleanUp.defer(() => rm(directory, { recursive: true, force: true }))
 const rootfs = await makeBusyboxRoot(join(directory, 'rootfs'))
 const imageTar = join(directory, 'image.tar')
 await run('tar', ['--create', '--file', imageTar, '--directory', rootfs, '.'])
-const stack = cleanUp.use(await startStack())
+const stack = cleanUp.use(await startStack({ DOLLY_COWFS_SIZE: '8G' }))
 
 const skipped: Results['skipped'] = []
 const measured: Measured[] = []
@@ -69,8 +87,15 @@ const contenders: [string, () => Promise<Launcher>][] = [
 ]
 for (const [name, begin] of contenders) {
   try {
-    const entry: Measured = { launcher: cleanUp.use(await begin()), ids: [], create: [], remove: [] }
-    await round(entry, false)
+    const entry: Measured = {
+      launcher: cleanUp.use(await begin()),
+      ids: [],
+      create: [],
+      remove: [],
+      exec: [],
+      runOnce: [],
+    }
+    await round(entry, false, true)
     measured.push(entry)
     say(`${name} is ready`)
   } catch (error) {
@@ -83,7 +108,7 @@ for (const [name, begin] of contenders) {
 }
 
 for (let number = -warmups; number < rounds; number++) {
-  for (const entry of measured) await round(entry, number >= 0)
+  for (const entry of measured) await round(entry, number >= 0, number % longRound === 0)
   if (number >= 0 && (number + 1) % 10 === 0) say(`${number + 1} of ${rounds} rounds`)
 }
 
@@ -93,19 +118,39 @@ const burstResults = await burst(client, containers)
 const ids = measured.find(({ launcher }) => launcher.name === 'dolly')?.ids ?? []
 const { steps, work } = await profileOf(client.bus, ids)
 
+const measuredScale = async (): Promise<Results['scale']> => {
+  if (!scaled) return undefined
+  say(`${scaled.many} containers that run`)
+  const own = await scale(client, stack.config, scaled)
+  const peers: NonNullable<Results['scale']>['peers'] = []
+  for (const { launcher } of measured.filter((entry) => ['docker', 'podman'].includes(entry.launcher.name))) {
+    say(`${idlePeers} containers of ${launcher.name}`)
+    const mebibytes = await mebibytesPerContainer(launcher, idlePeers)
+    peers.push({ name: launcher.name, containers: idlePeers, mebibytes })
+  }
+  return { ...own, peers }
+}
+const scaleResults = await measuredScale()
+if (queued > 0) say(`${queued} creates at once`)
+const queueResults = queued > 0 ? await queue(client, stack.config, queued) : undefined
+
 const results: Results = {
   date: new Date().toISOString(),
   kind,
   machine: describeMachine(),
-  launchers: measured.map(({ launcher: { name, version, note }, create, remove }) => ({
+  launchers: measured.map(({ launcher: { name, version, note }, create, remove, exec, runOnce }) => ({
     name,
     version,
     note,
     create: summary(create),
     remove: summary(remove),
+    exec: summary(exec),
+    ...(runOnce.length > 0 ? { runOnce: summary(runOnce) } : {}),
   })),
   skipped,
   burst: burstResults,
+  scale: scaleResults,
+  queue: queueResults,
   profile: [...steps, ...work.slice(0, profiledLines)],
 }
 const table = tableOf(results, await lastResults(kind))

@@ -38,6 +38,7 @@ export const ociRuntime = async (name: 'crun' | 'runc', rootfs: string): Promise
     version: await versionOf(program),
     note: `${name} run -d, ${name} delete -f; limits; no network, no snapshot, no log`,
     create: (id) => timed(entry, [...runtime, 'run', '--detach', '--bundle', bundle, id]),
+    exec: (id) => timed(entry, [...runtime, 'exec', id, 'true']),
     remove: (id) => timed(entry, [...runtime, 'delete', '--force', id]),
     [Symbol.asyncDispose]: () => all.disposeAsync(),
   }

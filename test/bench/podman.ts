@@ -38,6 +38,8 @@ export const podman = async (imageTar: string): Promise<Launcher> => {
     note: 'podman run -d, podman rm -f; bridge network, limits, overlay',
     create: (id) =>
       timed(file, [...podmanIn, 'run', '-d', '--name', id, ...wanted, 'bench', 'sleep', '1000']),
+    exec: (id) => timed(file, [...podmanIn, 'exec', id, 'true']),
+    runOnce: () => timed(file, [...podmanIn, 'run', '--rm', ...wanted, 'bench', 'true']),
     remove: (id) => timed(file, [...podmanIn, 'rm', '--force', '--time', '0', id]),
     [Symbol.asyncDispose]: () => all.disposeAsync(),
   }

@@ -26,7 +26,17 @@ export const Results = z.object({
     load: z.array(z.number()),
   }),
   launchers: z.array(
-    z.object({ name: z.string(), version: z.string(), note: z.string(), create: Series, remove: Series }),
+    z.object({
+      name: z.string(),
+      version: z.string(),
+      note: z.string(),
+      create: Series,
+      remove: Series,
+      /** Of `true` in a container that runs. */
+      exec: Series.optional(),
+      /** `run --rm IMAGE true`, the whole command line. */
+      runOnce: Series.optional(),
+    }),
   ),
   skipped: z.array(z.object({ name: z.string(), reason: z.string() })),
   /** Many clients at once, Dolly only. */
@@ -36,6 +46,38 @@ export const Results = z.object({
     createsPerSecond: z.number(),
     deletesPerSecond: z.number(),
   }),
+  scale: z
+    .object({
+      few: z.number(),
+      many: z.number(),
+      /** Medians of creates one at a time. */
+      createWithFew: z.number(),
+      createWithMany: z.number(),
+      mebibytesPerContainer: z.number(),
+      /** The same of other launchers, with fewer containers. */
+      peers: z.array(z.object({ name: z.string(), containers: z.number(), mebibytes: z.number() })),
+      servicesMiB: z.number(),
+      servicesMiBWithMany: z.number(),
+      /** Of one processor, all services together. */
+      restPercent: z.number(),
+      restPercentWithMany: z.number(),
+      atOnce: z.number(),
+      deleteAtOnceMs: z.number(),
+    })
+    .optional(),
+  /** Creates published all at once. */
+  queue: z
+    .object({
+      containers: z.number(),
+      answered: z.number(),
+      createsPerSecond: z.number(),
+      mostOutOfOrder: z.number(),
+      mostWaiting: z.number(),
+      mostPlaces: z.number(),
+      servicesMiB: z.number(),
+      servicesMostMiB: z.number(),
+    })
+    .optional(),
   profile: z.array(z.object({ what: z.string(), times: z.number(), ms: z.number() })),
 })
 export type Results = z.infer<typeof Results>

@@ -6,12 +6,15 @@ const columns = ['median', 'p90', 'p99', 'max'] as const
 const change = (now: number, before: number | undefined): string =>
   before === undefined ? '' : `${now >= before ? '+' : ''}${Math.round((now / before - 1) * 100)} %`
 
-const rows = (results: Results, last: Results | undefined, work: 'create' | 'remove'): string[] => {
+type Work = 'create' | 'remove' | 'exec' | 'runOnce'
+
+const rows = (results: Results, last: Results | undefined, work: Work): string[] => {
   const median = (name: string, of: Results | undefined) =>
-    of?.launchers.find((launcher) => launcher.name === name)?.[work].median
+    of?.launchers.find((launcher) => launcher.name === name)?.[work]?.median
   const own = median('dolly', results) ?? Number.NaN
-  return results.launchers.map((launcher) => {
-    const series: Summary = launcher[work]
+  return results.launchers.flatMap((launcher) => {
+    const series: Summary | undefined = launcher[work]
+    if (!series) return []
     const cells = [
       launcher.name,
       series.runs,
@@ -19,7 +22,7 @@ const rows = (results: Results, last: Results | undefined, work: 'create' | 'rem
       `${(series.median / own).toFixed(2)} x`,
       change(series.median, median(launcher.name, last)),
     ]
-    return `| ${cells.join(' | ')} |`
+    return [`| ${cells.join(' | ')} |`]
   })
 }
 
@@ -29,6 +32,45 @@ const head = (title: string): string[] => [
   '| launcher | runs | median ms | p90 | p99 | max | of Dolly | since last run |',
   '|-|-|-|-|-|-|-|-|',
 ]
+
+const line = (what: string, ...figures: (string | number)[]): string =>
+  `| ${[what, ...figures].join(' | ')} |`
+const one = (value: number): string => value.toFixed(1)
+
+const scaleLines = ({ scale }: Results): string[] =>
+  scale
+    ? [
+        '## Many that run',
+        '',
+        line('', `${scale.few} running`, `${scale.many} running`),
+        '|-|-|-|',
+        line('create, median ms', one(scale.createWithFew), one(scale.createWithMany)),
+        line('memory of the services, MiB', one(scale.servicesMiB), one(scale.servicesMiBWithMany)),
+        line(
+          'services at rest, % of one processor',
+          `${scale.restPercent.toFixed(2)} (none running)`,
+          scale.restPercentWithMany.toFixed(2),
+        ),
+        '',
+        `An idle container takes ${scale.mebibytesPerContainer.toFixed(2)} MiB of the machine, all told${scale.peers
+          .map(
+            ({ name, containers, mebibytes }) =>
+              `; of ${name} ${mebibytes.toFixed(2)} (${containers} containers)`,
+          )
+          .join('')}. ${scale.atOnce} deletes at once took ${Math.round(scale.deleteAtOnceMs)} ms.`,
+        '',
+      ]
+    : []
+
+const queueLines = ({ queue }: Results): string[] =>
+  queue
+    ? [
+        '## All at once',
+        '',
+        `${queue.containers} creates published at once: ${queue.answered} answered, ${one(queue.createsPerSecond)} a second, at most ${queue.mostOutOfOrder} places out of order; up to ${queue.mostWaiting} were seen waiting, with ${queue.mostPlaces} places; the services took ${one(queue.servicesMiB)} MiB before and ${one(queue.servicesMostMiB)} at most.`,
+        '',
+      ]
+    : []
 
 /** The results as a page of Markdown, compared with the run before. */
 export const tableOf = (results: Results, last: Results | undefined): string => {
@@ -48,10 +90,18 @@ export const tableOf = (results: Results, last: Results | undefined): string => 
     ...head('Delete until nothing is left'),
     ...rows(results, last, 'remove'),
     '',
+    ...head('Execute `true` in it'),
+    ...rows(results, last, 'exec'),
+    '',
+    ...head('`run --rm IMAGE true`, the whole command line'),
+    ...rows(results, last, 'runOnce'),
+    '',
     '## Burst',
     '',
     `Dolly, ${burst.clients} clients, ${burst.containers} containers: ${burst.createsPerSecond.toFixed(1)} creates a second, ${burst.deletesPerSecond.toFixed(1)} deletes a second.`,
     '',
+    ...scaleLines(results),
+    ...queueLines(results),
     "## Where Dolly's milliseconds go",
     '',
     'From the containers’ own logs; steps without needs run at the same time.',
