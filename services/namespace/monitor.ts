@@ -1,6 +1,6 @@
 import { readdirSync } from 'node:fs'
 import { type Coprocess, createCoprocess, errnoWords } from '../../shared/coprocess.ts'
-import { Failure } from '../../shared/failure.ts'
+import { Failure, errnoOf } from '../../shared/failure.ts'
 import type { Names } from '../../shared/names.ts'
 import { systemPath } from '../../shared/recorder.ts'
 import { waitFor } from './bounded-wait.ts'
@@ -129,7 +129,13 @@ export const endLaunchers = async (
   const left = () => pids.filter((pid) => namesBundle(pid, paths.directory))
   const ended = () => (left().length === 0 ? true : undefined)
   if (await waitFor(ended, graceMs)) return
-  for (const pid of left()) process.kill(pid, 'SIGKILL')
+  for (const pid of left()) {
+    try {
+      process.kill(pid, 'SIGKILL')
+    } catch (error) {
+      if (errnoOf(error) !== 'ESRCH') throw error // it ended between the look and the signal
+    }
+  }
   if (!(await waitFor(ended, 5000))) {
     throw new Failure(
       'busy',

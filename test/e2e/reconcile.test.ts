@@ -1,4 +1,4 @@
-import { mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import test from 'ava'
 import { ulid } from 'ulid'
@@ -26,7 +26,7 @@ test.after.always(async () => {
   await stack?.[Symbol.asyncDispose]()
 })
 
-const freeCgroup = '/sys/fs/cgroup/unified'
+const freeCgroup = ['/sys/fs/cgroup/unified', '/sys/fs/cgroup'].find(existsSync) ?? ''
 
 /** One of each of a container's resources, made by hand under the stack's names. */
 const leaveBehind = async (id: string, address: string): Promise<void> => {
