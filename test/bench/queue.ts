@@ -2,11 +2,13 @@ import { setInterval } from 'node:timers/promises'
 import { ulid } from 'ulid'
 import { verbs } from '../../shared/contracts/verbs.ts'
 import type { Config } from '../../shared/config.ts'
+import { Failure } from '../../shared/failure.ts'
 import { rate } from './burst.ts'
 import type { DollyClient } from './dolly-client.ts'
 import { residentMiB } from './stack-processes.ts'
 
 const sampleMs = 1000
+const listWithinMs = 5000
 
 /** The farthest that something came out of the order in which it was sent, in places. */
 const mostOutOfOrder = (sent: readonly string[], served: readonly string[]): number => {
@@ -21,11 +23,21 @@ export const queue = async (client: DollyClient, config: Config, containers: num
   let most = before
   let waiting = 0
   let withPlace = 0
+  let unanswered = 0
   const done = new AbortController()
   const watch = async (): Promise<void> => {
     for await (const _ of setInterval(sampleMs, undefined, { signal: done.signal })) {
       most = Math.max(most, await residentMiB(config))
-      const body = await client.bus.request(verbs.containerList.subject, { all: true }, { timeoutMs: 30_000 })
+      const body = await client.bus
+        .request(verbs.containerList.subject, { all: true }, { timeoutMs: listWithinMs })
+        .catch((error: unknown) => {
+          if (!(error instanceof Failure) || error.code !== 'timeout') throw error
+          return undefined
+        })
+      if (body === undefined) {
+        unanswered += 1
+        continue
+      }
       const queued = verbs.containerList.output.parse(body).containers.filter((container) => container.queue)
       waiting = Math.max(waiting, queued.length)
       withPlace = Math.max(withPlace, new Set(queued.map((container) => container.queue?.place)).size)
@@ -48,6 +60,7 @@ export const queue = async (client: DollyClient, config: Config, containers: num
     mostOutOfOrder: mostOutOfOrder(ids, served),
     mostWaiting: waiting,
     mostPlaces: withPlace,
+    listsUnanswered: unanswered,
     servicesMiB: before,
     servicesMostMiB: most,
   }

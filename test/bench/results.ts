@@ -74,6 +74,8 @@ export const Results = z.object({
       mostOutOfOrder: z.number(),
       mostWaiting: z.number(),
       mostPlaces: z.number(),
+      /** Of `container.list`, within five seconds. */
+      listsUnanswered: z.number(),
       servicesMiB: z.number(),
       servicesMostMiB: z.number(),
     })

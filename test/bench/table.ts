@@ -67,7 +67,7 @@ const queueLines = ({ queue }: Results): string[] =>
     ? [
         '## All at once',
         '',
-        `${queue.containers} creates published at once: ${queue.answered} answered, ${one(queue.createsPerSecond)} a second, at most ${queue.mostOutOfOrder} places out of order; up to ${queue.mostWaiting} were seen waiting, with ${queue.mostPlaces} places; the services took ${one(queue.servicesMiB)} MiB before and ${one(queue.servicesMostMiB)} at most.`,
+        `${queue.containers} creates published at once: ${queue.answered} answered, ${one(queue.createsPerSecond)} a second, at most ${queue.mostOutOfOrder} places out of order; up to ${queue.mostWaiting} were seen waiting, with ${queue.mostPlaces} places, ${queue.listsUnanswered} lists were not answered; the services took ${one(queue.servicesMiB)} MiB before and ${one(queue.servicesMostMiB)} at most.`,
         '',
       ]
     : []
