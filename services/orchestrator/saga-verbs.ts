@@ -8,6 +8,7 @@ import { readContainer } from './container-log.ts'
 import type { ContainerRuns } from './container-runs.ts'
 import { containerSpec } from './container-spec.ts'
 import { explain } from './leaks.ts'
+import { pageOf } from './page.ts'
 import { abandon, viewContainer } from './parked.ts'
 import { nameLeases } from './name-step.ts'
 import { undoSteps } from './restore.ts'
@@ -91,12 +92,11 @@ const stuckVerbs = ({ bus, reach, node: here, runs }: SagaVerbParts): VerbHandle
 export const sagaVerbs = (parts: SagaVerbParts): VerbHandler[] => {
   const { bus, projection, reach, node: here, executor } = parts
   return [
-    handler(verbs.sagaList, async ({ all }) => ({
-      sagas: projection
-        .list()
-        .filter(({ status }) => all || restless.has(status))
-        .map(summary),
-    })),
+    handler(verbs.sagaList, ({ all, cursor }) => {
+      const listed = projection.list().filter(({ status }) => all || restless.has(status))
+      const { page, next } = pageOf(listed, { cursor, show: summary })
+      return Promise.resolve({ sagas: page, next })
+    }),
     handler(verbs.sagaShow, async ({ container }) => {
       const id = parseInput(ContainerId, reach.idOf(container))
       const events = await bus.journal('container', id)

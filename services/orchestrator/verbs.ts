@@ -2,6 +2,7 @@ import type { Container } from '../../shared/contracts/container.ts'
 import * as host from '../../shared/contracts/operations.ts'
 import { verbs } from '../../shared/contracts/verbs.ts'
 import { findLeaks } from './leaks.ts'
+import { pageOf } from './page.ts'
 import type { Starter } from './restarts.ts'
 import { type VerbHandler, type VerbParts, handler } from './verb-handler.ts'
 
@@ -79,10 +80,15 @@ const queries = (parts: VerbParts): VerbHandler[] => {
   const { projection, queue, node: here } = parts
   return [
     handler(verbs.containerGet, ({ container }) => find(container)),
-    handler(verbs.containerList, async ({ all }) => {
-      await projection.current()
+    handler(verbs.containerList, async ({ all, cursor }) => {
+      if (!cursor) await projection.current()
       const shown = ({ status }: Container) => all || status === 'running' || status === 'paused'
-      return { containers: [...(await queue.list()), ...projection.list().filter(shown)] }
+      const listed = [...(await queue.list()), ...projection.list().filter(shown)]
+      const { page, next } = pageOf(listed, {
+        cursor,
+        show: (container) => ({ ...container, steps: undefined }),
+      })
+      return { containers: page, next }
     }),
     handler(verbs.imageImport, ({ node, ...input }) => ask(node ?? here, host.imageImport, input, 600_000)),
     handler(verbs.imageList, ({ node }) => ask(node ?? here, host.imageList, {})),

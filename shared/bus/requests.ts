@@ -15,6 +15,8 @@ import {
 import { patienceMs } from '../patience.ts'
 
 const requestWaitMs = 30_000
+/** `max_payload` of a NATS server that is told nothing else. */
+const usualMaxPayload = 1_048_576
 
 type Handle = (body: unknown, meta: RequestMeta, subject: string) => Promise<Outcome>
 
@@ -39,7 +41,13 @@ const headersOf = (meta: RequestMeta) => {
 /** A header value holds one line of printable characters. */
 const headerLine = (text: string): string => text.replaceAll(/[^\x20-\x7e]/g, '?').slice(0, 500)
 
-const answer = async (handle: Handle, message: ServiceMsg): Promise<void> => {
+const tooLarge = (subject: string, { length }: Uint8Array, maxBytes: number) =>
+  new Failure(
+    'limit_refused',
+    `the answer of ${subject} has ${length} bytes: a message of the bus holds ${maxBytes}`,
+  )
+
+const answer = async (handle: Handle, message: ServiceMsg, maxBytes: number): Promise<void> => {
   let outcome: Outcome
   try {
     outcome = await handle(
@@ -51,10 +59,14 @@ const answer = async (handle: Handle, message: ServiceMsg): Promise<void> => {
     if (!(error instanceof Failure)) throw error
     outcome = { failure: error, transcript: [] }
   }
-  if (!('failure' in outcome))
-    return void message.respond(encode('plain' in outcome ? outcome.plain : outcome))
+  if (!('failure' in outcome)) {
+    const body = encode('plain' in outcome ? outcome.plain : outcome)
+    if (body.length <= maxBytes) return void message.respond(body)
+    outcome = { failure: tooLarge(message.subject, body, maxBytes), transcript: [] }
+  }
   const { code, message: text, details } = outcome.failure
-  const body = encode({ code, message: text, details, transcript: outcome.transcript })
+  const whole = encode({ code, message: text, details, transcript: outcome.transcript })
+  const body = whole.length <= maxBytes ? whole : encode({ code, message: headerLine(text) })
   message.respondError(failureCodes[code].status, headerLine(text), body)
 }
 
@@ -105,7 +117,9 @@ export const requests = (connection: NatsConnection, log: Log) => ({
         subject,
         handler: (error, message) => {
           if (error) return log.error({ err: error, subject }, 'subscription ended')
-          void answer(handle, message) // a bug in a handler is an unhandled rejection, which ends the process
+          // The header lines of a reply count too.
+          const maxBytes = (connection.info?.max_payload ?? usualMaxPayload) - 1024
+          void answer(handle, message, maxBytes) // a bug in a handler is an unhandled rejection, which ends the process
         },
       })
     }

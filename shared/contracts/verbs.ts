@@ -4,6 +4,7 @@ import { ContainerCreate, ContainerDelete } from './container-create.ts'
 import { longestWaitMs } from './quantity.ts'
 import { NodeName } from './identity.ts'
 import { Node } from './node.ts'
+import { Page, PageRequest } from './page.ts'
 import { Image, Volume } from './operations.ts'
 import * as host from './operations.ts'
 
@@ -47,8 +48,8 @@ export const verbs = {
   containerGet: verb('container.get', Target, Container),
   containerList: verb(
     'container.list',
-    z.strictObject({ all: z.boolean().default(false) }),
-    z.object({ containers: z.array(Container.omit({ steps: true })) }),
+    PageRequest.extend({ all: z.boolean().default(false) }),
+    Page.extend({ containers: z.array(Container.omit({ steps: true })) }),
   ),
   containerStart: verb('container.start', Target, Container),
   containerStop: verb(
@@ -115,8 +116,8 @@ export const verbs = {
   ),
   sagaList: verb(
     'saga.list',
-    z.strictObject({ all: z.boolean().default(false) }),
-    z.object({ sagas: z.array(SagaSummary) }),
+    PageRequest.extend({ all: z.boolean().default(false) }),
+    Page.extend({ sagas: z.array(SagaSummary) }),
   ),
   sagaShow: operatorVerb(
     'saga.show',

@@ -1,5 +1,6 @@
 import { setInterval } from 'node:timers/promises'
 import { ulid } from 'ulid'
+import { askPages } from '../../services/cli/commands/bus/ask.ts'
 import { verbs } from '../../shared/contracts/verbs.ts'
 import type { Config } from '../../shared/config.ts'
 import { Failure } from '../../shared/failure.ts'
@@ -28,17 +29,20 @@ export const queue = async (client: DollyClient, config: Config, containers: num
   const watch = async (): Promise<void> => {
     for await (const _ of setInterval(sampleMs, undefined, { signal: done.signal })) {
       most = Math.max(most, await residentMiB(config))
-      const body = await client.bus
-        .request(verbs.containerList.subject, { all: true }, { timeoutMs: listWithinMs })
-        .catch((error: unknown) => {
-          if (!(error instanceof Failure) || error.code !== 'timeout') throw error
-          return undefined
-        })
-      if (body === undefined) {
+      const pages = await askPages(
+        client.bus,
+        verbs.containerList,
+        { all: true },
+        { timeoutMs: listWithinMs },
+      ).catch((error: unknown) => {
+        if (!(error instanceof Failure) || error.code !== 'timeout') throw error
+        return undefined
+      })
+      if (pages === undefined) {
         unanswered += 1
         continue
       }
-      const queued = verbs.containerList.output.parse(body).containers.filter((container) => container.queue)
+      const queued = pages.flatMap(({ containers: all }) => all.filter((container) => container.queue))
       waiting = Math.max(waiting, queued.length)
       withPlace = Math.max(withPlace, new Set(queued.map((container) => container.queue?.place)).size)
     }

@@ -1,6 +1,6 @@
 import test from 'ava'
 import { ulid } from 'ulid'
-import { ask } from '../../services/cli/commands/bus/ask.ts'
+import { ask, askPages } from '../../services/cli/commands/bus/ask.ts'
 import { Failure } from '../../shared/failure.ts'
 import { verbs } from '../../shared/contracts/verbs.ts'
 import { subjects } from '../../shared/subjects.ts'
@@ -52,6 +52,21 @@ test.serial('the list shows at once what has an outcome, and no more what is gon
     await client.remove(id)
     t.is(await listed(id), undefined)
   }
+})
+
+test.serial('a list larger than a message comes in pages', async (t) => {
+  const environment = { LARGE: 'x'.repeat(120_000) }
+  const ids: string[] = []
+  for (let made = 0; made < 10; made++)
+    ids.push((await containerFor(t, client, sleeping({ environment }))).id)
+  const first = await ask(client.bus, verbs.containerList, { all: true })
+  t.true(first.containers.length < ids.length)
+  t.truthy(first.next)
+  const pages = await askPages(client.bus, verbs.containerList, { all: true })
+  t.deepEqual(
+    pages.flatMap(({ containers }) => containers.map(({ id }) => id)),
+    ids.toReversed(),
+  )
 })
 
 test.serial('ten creates of one container at once make one', async (t) => {

@@ -8,6 +8,7 @@ import { verbs } from '../../shared/contracts/verbs.ts'
 import { createLog } from '../../shared/log.ts'
 import { retrying } from '../../shared/retry.ts'
 import { subjects } from '../../shared/subjects.ts'
+import { askPages } from '../../services/cli/commands/bus/ask.ts'
 import { bootstrapBus } from '../../services/cli/stack/bootstrap-bus.ts'
 import { down } from '../../services/cli/stack/down.ts'
 import { environmentOf } from '../../services/cli/stack/stack-environment.ts'
@@ -74,8 +75,8 @@ export const startNatsServer = async (env: Record<string, string> = {}) => {
 }
 
 const listed = async (bus: Bus) => {
-  const body = await bus.request(verbs.containerList.subject, { all: true }, { timeoutMs: 5000 })
-  return verbs.containerList.output.parse(body).containers
+  const pages = await askPages(bus, verbs.containerList, { all: true })
+  return pages.flatMap(({ containers }) => containers)
 }
 
 /**

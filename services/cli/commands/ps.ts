@@ -4,7 +4,7 @@ import { commandColumn, shortIds, statusColumn } from '../output/container-colum
 import { printJson, printLine } from '../output/print.ts'
 import { table } from '../output/table.ts'
 import { ago } from '../output/time.ts'
-import { ask } from './bus/ask.ts'
+import { askPages } from './bus/ask.ts'
 import { withSession } from './bus/session.ts'
 
 interface PsFlags {
@@ -17,9 +17,9 @@ interface PsFlags {
 const head = ['CONTAINER ID', 'IMAGE', 'COMMAND', 'CREATED', 'STATUS', 'NAMES']
 
 const ps = async ({ all = false, quiet, trunc, json }: PsFlags): Promise<void> => {
-  const { containers } = await withSession(({ bus }) => ask(bus, verbs.containerList, { all }))
-  if (json) return printJson(containers)
-  const newestFirst = containers.toSorted((a, b) => b.createdAt.localeCompare(a.createdAt))
+  const pages = await withSession(({ bus }) => askPages(bus, verbs.containerList, { all }))
+  const newestFirst = pages.flatMap(({ containers }) => containers)
+  if (json) return printJson(newestFirst)
   const ids = trunc ? shortIds(newestFirst.map(({ id }) => id)) : newestFirst.map(({ id }) => id)
   if (quiet) return ids.forEach(printLine)
   const rows = newestFirst.map((container, index) => [

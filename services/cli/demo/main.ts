@@ -9,7 +9,7 @@ import { verbs } from '../../../shared/contracts/verbs.ts'
 import { Failure, reasonOf } from '../../../shared/failure.ts'
 import { shortHash } from '../../../shared/names.ts'
 import { subjects } from '../../../shared/subjects.ts'
-import { ask } from '../commands/bus/ask.ts'
+import { ask, askPages } from '../commands/bus/ask.ts'
 import { command } from '../commands/bus/command.ts'
 import { noLog, withSession } from '../commands/bus/session.ts'
 import { removeContainer } from '../commands/launch/removal.ts'
@@ -77,8 +77,9 @@ const lab = async (config: Config): Promise<number> => {
 /** Deletes the container if the demo ended before it did. */
 const removeRest = (config: Config): Promise<void> =>
   withSession(async ({ bus }) => {
-    const { containers } = await ask(bus, verbs.containerList, { all: true })
-    for (const { id } of containers) await removeContainer(bus, id, { force: true, quiet: true })
+    const pages = await askPages(bus, verbs.containerList, { all: true })
+    for (const { id } of pages.flatMap(({ containers }) => containers))
+      await removeContainer(bus, id, { force: true, quiet: true })
   }, config)
 
 /** A stack of its own in a temporary root; disposing stops it and removes the root. */

@@ -27,6 +27,19 @@ export const ask = async <In extends z.ZodType, Out extends z.ZodType>(
   return outputOf(verb.output, await bus.request(verb.subject, input, options), verb.subject)
 }
 
+/** Asks for a list page after page. Throws as `ask` does. */
+export const askPages = async <In extends z.ZodType, Out extends z.ZodType<{ next?: string | undefined }>>(
+  bus: Bus,
+  verb: Verb<In, Out>,
+  input: z.input<In>,
+  options: { timeoutMs?: number } = {},
+): Promise<z.output<Out>[]> => {
+  const pages = [await ask(bus, verb, input, options)]
+  for (let next = pages[0]?.next; next; next = pages.at(-1)?.next)
+    pages.push(await ask(bus, verb, { ...(input as object), cursor: next } as z.input<In>, options))
+  return pages
+}
+
 /** Asks one service of one host, past the orchestrator: for what an operator wants to know of the host itself. */
 export const askHost = async <In extends z.ZodType, Out extends z.ZodType>(
   bus: Bus,

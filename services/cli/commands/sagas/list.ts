@@ -2,7 +2,7 @@ import type { z } from 'zod'
 import { verbs } from '../../../../shared/contracts/verbs.ts'
 import { printJson, printLine } from '../../output/print.ts'
 import { table } from '../../output/table.ts'
-import { ask } from '../bus/ask.ts'
+import { askPages } from '../bus/ask.ts'
 import { withSession } from '../bus/session.ts'
 
 export type SagaSummary = z.output<typeof verbs.sagaRetry.output>
@@ -15,7 +15,8 @@ export const reasonLines = ({ error, leaked = [] }: SagaSummary): string[] => {
 
 /** `dolly saga ls`. */
 export const listSagas = async ({ all = false, json }: { all?: boolean; json?: boolean }): Promise<void> => {
-  const { sagas } = await withSession(({ bus }) => ask(bus, verbs.sagaList, { all }))
+  const pages = await withSession(({ bus }) => askPages(bus, verbs.sagaList, { all }))
+  const sagas = pages.flatMap((page) => page.sagas)
   if (json) return printJson(sagas)
   const rows = sagas.map((saga) => [
     saga.id,

@@ -1,0 +1,32 @@
+/** Half of what a message of the bus may hold. */
+const pageBytes = 512 * 1024
+
+interface Listed {
+  id: string
+  createdAt: string
+}
+
+/** Newest first; what was made in the same millisecond by its id. A key stays where it is when others come and go. */
+const keyOf = ({ createdAt, id }: Listed): string => `${createdAt} ${id}`
+
+interface Asked<T, S> {
+  cursor?: string | undefined
+  show: (item: T) => S
+}
+
+/** As many of the items, newest first, as a message holds, after those up to the cursor; at least one. */
+export const pageOf = <T extends Listed, S>(items: readonly T[], { cursor, show }: Asked<T, S>) => {
+  const ordered = items
+    .map((item) => ({ item, key: keyOf(item) }))
+    .filter(({ key }) => cursor === undefined || key < cursor)
+    .toSorted((a, b) => (a.key < b.key ? 1 : -1))
+  const page: S[] = []
+  let left = pageBytes
+  for (const [index, { item }] of ordered.entries()) {
+    const shown = show(item)
+    left -= Buffer.byteLength(JSON.stringify(shown)) + 1
+    if (left < 0 && page.length > 0) return { page, next: ordered[index - 1]?.key }
+    page.push(shown)
+  }
+  return { page }
+}

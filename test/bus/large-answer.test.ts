@@ -1,0 +1,25 @@
+import test from 'ava'
+import { Failure } from '../../shared/failure.ts'
+import { startNatsServer } from '../helpers/stack.ts'
+
+test('an answer larger than a message is refused with its size, and the service goes on', async (t) => {
+  await using server = await startNatsServer()
+  await using answerer = await server.bus('orchestrator')
+  await using asker = await server.bus()
+  await answerer.serve({
+    name: 'orchestrator',
+    description: 'answers as many bytes as it is asked for',
+    metadata: {},
+    endpoints: [
+      {
+        name: 'get',
+        subject: 'container.get',
+        handle: (body) => Promise.resolve({ plain: 'x'.repeat(Number(body)) }),
+      },
+    ],
+  })
+  const refused = await t.throwsAsync(asker.request('container.get', 2_000_000), { instanceOf: Failure })
+  t.is(refused?.code, 'limit_refused')
+  t.is(refused?.message, 'the answer of container.get has 2000002 bytes: a message of the bus holds 1047552')
+  t.is(await asker.request('container.get', 3), 'xxx')
+})
