@@ -47,15 +47,15 @@ export const queue = async (client: DollyClient, config: Config, containers: num
       withPlace = Math.max(withPlace, new Set(queued.map((container) => container.queue?.place)).size)
     }
   }
+  const served: string[] = []
+  const start = performance.now()
+  const serving = Promise.all(
+    ids.map((id) => client.create({ id }, { withinMs: 300_000 }).then(() => served.push(id))),
+  ).then(() => (performance.now() - start) / 1000)
   const watched = watch().catch((error: unknown) => {
     if (!done.signal.aborted) throw error
   })
-  const served: string[] = []
-  const start = performance.now()
-  await Promise.all(ids.map((id) => client.create({ id }, { withinMs: 300_000 }).then(() => served.push(id))))
-  const seconds = (performance.now() - start) / 1000
-  done.abort()
-  await watched
+  const [seconds] = await Promise.all([serving.finally(() => done.abort()), watched])
   await rate(ids, 32, client.remove)
   return {
     containers,
