@@ -98,6 +98,7 @@ const run = (program: string, args: readonly string[]) => {
   hold(false)
 
   return {
+    pid: child.pid,
     isUsable: () => !ended,
     ask: async (words: readonly string[], timeoutMs: number): Promise<TaskReply> => {
       const number = ++last
@@ -135,6 +136,8 @@ export const createCoprocess = (program: string, args: () => readonly string[] =
   return {
     /** Starts it ahead of need. Throws `Failure` (`host_unfit`) when it is not built. */
     start: (): void => void usable(),
+    /** Of the one that runs; starts it when none does. */
+    pid: (): number | undefined => usable().pid,
     /** Throws `Failure` (`interrupted`, `timeout`) when it dies or does not answer: the task may be done or not. */
     ask: (words: readonly string[], timeoutMs = replyWithinMs): Promise<TaskReply> =>
       usable().ask(words, timeoutMs),

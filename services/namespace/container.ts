@@ -19,7 +19,7 @@ import type { NamespaceHost } from './host.ts'
 import { hostNameservers } from './host-files.ts'
 import { forgetRun, launch, release } from './launch.ts'
 import { makeLogRoom, noteLogOrigin } from './log-file.ts'
-import { monitorOf } from './monitor.ts'
+import { bareNamespace, monitorOf } from './monitor.ts'
 import { containerPlan } from './plan.ts'
 import { launchOf, takePrepared } from './prepared-launch.ts'
 import { type Init, isAlive, readInit } from './process-identity.ts'
@@ -54,6 +54,7 @@ const make = async (
   const plan = containerPlan(spec, paths, {
     cgroupMounts: host.cgroupMounts,
     filter,
+    bare: bareNamespace(host.monitor),
     bindAllow: host.bindAllow,
   })
   const kills = oomKills(cgroupDirectories)

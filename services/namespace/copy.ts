@@ -9,6 +9,7 @@ import { copyCommand } from './copy-command.ts'
 import { launchBeside } from './exec.ts'
 import { execPlan } from './exec-plan.ts'
 import type { NamespaceHost } from './host.ts'
+import { bareNamespace } from './monitor.ts'
 import { containerPlan } from './plan.ts'
 import { stateOf } from './state.ts'
 
@@ -54,7 +55,8 @@ export const makeCopy = async (
   const spec = { ...kept, process }
   const command: Command = { args: copyCommand(input), env: ['PATH=/'], cwd: '/', user: '0', program }
   const filter = await host.filters.fileOf(record, spec.seccomp, process.capabilities)
-  const facts = { cgroupMounts: host.cgroupMounts, filter, bindAllow: host.bindAllow }
+  const { cgroupMounts, bindAllow } = host
+  const facts = { cgroupMounts, filter, bare: bareNamespace(host.monitor), bindAllow }
   const lives = state.status !== 'stopped' && state.pid !== undefined
   const plan = lives
     ? execPlan({ ...command, pid: state.pid ?? 0, terminal: false }, spec, paths, facts)

@@ -52,6 +52,7 @@ const renderings: Record<string, Render> = {
     const path = `--${owner ? 'net' : (joinOption[kind] ?? kind)}=${source}`
     return owner ? ['nsenter', path, '--user-parent'] : ['nsenter', path]
   },
+  bare: () => undefined,
   unshare: (kinds) => ['unshare', ...kinds.map((kind) => `--${joinOption[kind] ?? kind}`)],
   clone: (args) => {
     const [into] = args.filter((arg) => arg.startsWith('into='))

@@ -95,7 +95,7 @@ const namespaces = ({ network, userNamespace }: ContainerPlan, slot: () => strin
 export const containerPlan = (
   spec: ContainerPlan,
   paths: BundlePaths,
-  { cgroupMounts, filter, bindAllow = [] }: HostFacts,
+  { cgroupMounts, filter, bare, bindAllow = [] }: HostFacts,
   command: Command = commandOf(spec, spec.imageConfig),
 ): Operation[] => {
   const slot = createSlots()
@@ -105,7 +105,7 @@ export const containerPlan = (
   const groups = cgroupJoin(spec.cgroupDirectories, cgroupMounts, slot)
   const filtering = systemCallFilter(filter, slot, spec.process)
   const { user, opened, enterUser, enterNetwork } = namespaces(spec, slot)
-  const root = { slot: slot(), source: rootfs, target: rootfs }
+  const root = { slot: slot(), source: rootfs, target: bare ? paths.directory : rootfs }
   const guests = guestMounts(spec, { bindAllow, slot, user })
   const access = spec.privileged ? 'rw' : 'ro'
   const early = [
@@ -127,6 +127,7 @@ export const containerPlan = (
     ...files.map(({ slot: number, source }): Operation => ['tree', number, source, 'single']),
     ...guests.opened,
     ...early.flatMap(({ outside }) => outside),
+    ...(bare ? [['bare', bare] as const] : []),
     ...enterUser,
     ['clone', 'pid', 'mount', 'uts', 'ipc', ...(network.kind === 'own' ? ['network'] : []), ...groups.birth],
     ['session'],
@@ -135,7 +136,7 @@ export const containerPlan = (
     ...enterNetwork,
     ...rootOperations(root, process.noNewPrivileges),
     ...early.flatMap(({ inside }) => inside),
-    ['pivot', rootfs],
+    ['pivot', root.target],
     ...becomeRoot(userNamespace),
     ...fileSystems(spec, {
       placed: early.map(({ place }) => place),

@@ -14,6 +14,8 @@ export interface HostFacts {
   cgroupMounts: readonly Mount[]
   /** File of the compiled system call filter; undefined for none. */
   filter: string | undefined
+  /** File of the mount namespace that the container's begins as a copy of; the host's unless given. */
+  bare?: string
   /** Directories of the host that containers may have. */
   bindAllow?: readonly string[]
 }

@@ -6,7 +6,7 @@ import { nativeProgram } from '../../services/namespace/native-program.ts'
 import { createCoprocess } from '../../shared/coprocess.ts'
 import { Failure } from '../../shared/failure.ts'
 
-const spawner = (...args: string[]) => createCoprocess(nativeProgram, () => ['spawner', ...args])
+const spawner = (...args: string[]) => createCoprocess(nativeProgram, () => ['spawner', tmpdir(), ...args])
 
 /** A task that runs a shell script in place of a monitor; what it writes to descriptor 3 is the answer. */
 const scripted = (directory: string, script: string) => {

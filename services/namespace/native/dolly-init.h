@@ -81,7 +81,10 @@ int plan_read(const char *path, int directory, char *problem, size_t size);
 
 int create_container(const char *bundle, const char *pid_file, const char *console_socket);
 int attach_terminal(const char *socket_path);
-int spawn_monitors(char **cgroups);
+/* The spawner's: stays open in it, for runtimes to find. Answers 0 or an errno. */
+int make_bare_namespace(const char *bundles);
+/* The directory of bundles, then cgroups. */
+int spawn_monitors(char **directories);
 int seal_self(char **argv);
 /* Answers a descriptor of a copy in memory that nobody can write to, or -1. */
 int sealed_copy(int program);
@@ -98,6 +101,7 @@ void say(struct context *context, const char *format, ...) __attribute__((format
 enum target_kind { TARGET_EXISTING, TARGET_DIRECTORY, TARGET_FILE };
 int open_in_root(const char *path, uint64_t flags, uint64_t resolve);
 int open_target(const char *path, enum target_kind kind, bool plain);
+int copy_tree(int directory, const char *path, unsigned int flags, int *slot);
 int attributes_of(const char *text, uint64_t *set, uint64_t *clear);
 int bind_tree(int tree, int target, uint64_t set, uint64_t clear);
 int open_mount_target(struct context *context, const char *path, enum target_kind kind, const char *mode, int *fd);
@@ -109,6 +113,7 @@ int enact_write(struct context *, char **, size_t);
 int enact_proc_write(struct context *, char **, size_t);
 int enact_owner(struct context *, char **, size_t);
 int enact_enter(struct context *, char **, size_t);
+int enact_bare(struct context *, char **, size_t);
 int enact_unshare(struct context *, char **, size_t);
 int enact_clone(struct context *, char **, size_t);
 int enact_root(struct context *, char **, size_t);

@@ -76,7 +76,7 @@ int enact_propagation(struct context *context, char **args, size_t count)
 	return EINVAL;
 }
 
-static int copy_tree(int directory, const char *path, unsigned int flags, int *slot)
+int copy_tree(int directory, const char *path, unsigned int flags, int *slot)
 {
 	const long fd = syscall(SYS_open_tree, directory, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | flags);
 	*slot = (int)fd;

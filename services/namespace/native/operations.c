@@ -22,6 +22,7 @@ static const struct operation operations[] = {
 	{ "proc-write", 2, 2, enact_proc_write },
 	{ "owner", 2, 2, enact_owner },
 	{ "enter", 2, 2, enact_enter },
+	{ "bare", 1, 1, enact_bare },
 	{ "unshare", 1, 8, enact_unshare },
 	{ "clone", 0, 8, enact_clone },
 	{ "root", 0, 0, enact_root },

@@ -134,9 +134,14 @@ static int join_cgroup(const char *directory)
 	return error;
 }
 
-int spawn_monitors(char **cgroups)
+int spawn_monitors(char **directories)
 {
-	for (; *cgroups; cgroups++) {
+	const int bare = make_bare_namespace(*directories);
+	if (bare) {
+		(void)dprintf(STDERR_FILENO, "dolly-init: cannot make a mount namespace of %s: %s\n", *directories, strerror(bare));
+		return EXIT_USAGE;
+	}
+	for (char **cgroups = directories + 1; *cgroups; cgroups++) {
 		const int error = join_cgroup(*cgroups);
 		if (error) {
 			(void)dprintf(STDERR_FILENO, "dolly-init: cannot join cgroup %s: %s\n", *cgroups, strerror(error));
