@@ -80,8 +80,9 @@ export const findLeaks = async ({ bus, projection, reach }: LeakParts, node: str
   const still = new Set((await listed()).map(keyOf))
   return suspects.flatMap((object) => {
     const explanation = explanations.get(object.container ?? '')
-    return explanation && explanation.ownership !== 'living' && still.has(keyOf(object))
-      ? [{ ...object, ...explanation }]
-      : []
+    if (!explanation || explanation.ownership === 'living' || !still.has(keyOf(object))) return []
+    // A name is on no host: it counts where its container was, as far as the log knows.
+    const elsewhere = object.kind === 'name' && (explanation.spec?.node ?? node) !== node
+    return elsewhere ? [] : [{ ...object, ...explanation }]
   })
 }

@@ -22,7 +22,7 @@ import { createReservations } from './placement/reservations.ts'
 import { createSettlement } from './placement/settlement.ts'
 import { createQueue } from './queue.ts'
 import { createReach } from './reach.ts'
-import { createReconciler } from './reconcile.ts'
+import { reconcileFleet } from './reconcile-fleet.ts'
 import { createStarter, followExits } from './restarts.ts'
 import { sagaVerbs } from './saga-verbs.ts'
 import { verbHandlers } from './verbs.ts'
@@ -116,16 +116,19 @@ const following = [
   followExits({ bus, start, projection, log }, stop.signal),
 ]
 const { reconcileMs: everyMs } = config
-const reconciler = createReconciler({
-  ...parts,
-  executor: hosts,
-  runs,
-  log,
-  signal: stop.signal,
-  everyMs,
-  staleMs,
-})
-following.push(reconciler.run())
+following.push(
+  reconcileFleet({
+    ...parts,
+    nodes,
+    executor: hosts,
+    runs,
+    log,
+    signal: stop.signal,
+    heartbeatMs,
+    everyMs,
+    staleMs,
+  }),
+)
 renewHealthFile(config, bus, stop.signal)
 bus.announce(node, 'orchestrator')
 log.info('service started')

@@ -10,7 +10,7 @@ import { shortHash } from '../../shared/names.ts'
 import { patienceMs } from '../../shared/patience.ts'
 import { run } from '../../shared/recorder.ts'
 import { program } from '../cli/dolly.ts'
-import { eventually } from './stack.ts'
+import { deleteContainers, eventually } from './stack.ts'
 
 const prefixLength = 24
 
@@ -158,7 +158,7 @@ export type Host = Awaited<ReturnType<typeof makeHost>>
 
 /**
  * Hosts on one link, each made of namespaces. The first has the bus, at its address; the others have joined it.
- * Disposing takes all of them down.
+ * Disposing deletes their containers and takes all of them down.
  */
 export const makeHosts = async (nodes: readonly string[], env: Record<string, string> = {}) => {
   await using stack = new AsyncDisposableStack()
@@ -183,6 +183,11 @@ export const makeHosts = async (nodes: readonly string[], env: Record<string, st
       if (exitCode !== 0) throw new Error(stderr)
       await host.up()
     },
-    [Symbol.asyncDispose]: () => moved.disposeAsync(),
+    [Symbol.asyncDispose]: async () => {
+      // What keeps a container from being deleted must not keep the hosts.
+      await using _hosts = moved
+      await deleteContainers(bus.config())
+    },
   }
 }
+export type Hosts = Awaited<ReturnType<typeof makeHosts>>

@@ -83,7 +83,7 @@ const listed = async (bus: Bus) => {
  * Deletes every container of the stack and waits until none is listed. On a connection of its own: a test
  * may have taken the stack down and up, on another port; and patiently: it may just have killed a service.
  */
-const deleteContainers = async (config: Config): Promise<void> => {
+export const deleteContainers = async (config: Config): Promise<void> => {
   if (!(await runningSupervisor(config))) return
   const bus = await connectBus(config, { role: 'operator', log })
   const signal = AbortSignal.timeout(patienceMs(emptyWithinMs))

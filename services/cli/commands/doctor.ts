@@ -26,9 +26,9 @@ const checkHost = async (json: boolean): Promise<void> => {
   if (checks.some(({ ok, optional }) => !ok && !optional)) throw new ExitCode(1)
 }
 
-const listLeaks = async (json: boolean): Promise<void> => {
+const listLeaks = async (json: boolean, node?: string): Promise<void> => {
   const { findLeaks } = await import('./doctor/leaks.ts')
-  const leaks = await findLeaks()
+  const leaks = await findLeaks(loadConfig(), node)
   if (json) printJson(leaks)
   else if (leaks.length === 0) remark('no leaks')
   else
@@ -41,9 +41,9 @@ const listLeaks = async (json: boolean): Promise<void> => {
   if (leaks.length > 0) throw new ExitCode(1)
 }
 
-const clean = async (container: string, json: boolean): Promise<void> => {
+const clean = async (container: string, json: boolean, node?: string): Promise<void> => {
   const { cleanHost } = await import('./doctor/clean.ts')
-  const removed = await cleanHost(container)
+  const removed = await cleanHost(container, node)
   if (json) printJson({ removed })
   else printLine(container)
 }
@@ -51,6 +51,7 @@ const clean = async (container: string, json: boolean): Promise<void> => {
 interface DoctorFlags {
   leaks?: boolean
   clean?: string
+  node?: string
   json?: boolean
 }
 
@@ -58,8 +59,9 @@ export const configure = (command: Command): void => {
   command
     .option('--leaks', 'list every object under Dolly’s names that no living container owns')
     .option('--clean <id>', 'remove what a container that is not in the log has left on its host')
+    .option('--node <name>', 'with --leaks and --clean: on another host of the fleet')
     .option('--json', 'print JSON')
-    .action(({ leaks, clean: id, json = false }: DoctorFlags) =>
-      id !== undefined ? clean(id, json) : leaks ? listLeaks(json) : checkHost(json),
+    .action(({ leaks, clean: id, node, json = false }: DoctorFlags) =>
+      id !== undefined ? clean(id, json, node) : leaks ? listLeaks(json, node) : checkHost(json),
     )
 }

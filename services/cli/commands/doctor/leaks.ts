@@ -76,15 +76,18 @@ const leaksWithoutStack = async (config: Config): Promise<Leak[]> => {
   return objects.filter(({ container }) => (container === null ? living.size === 0 : !living.has(container)))
 }
 
-/** Every object under the stack's names that no living container owns. Throws `Failure`. */
+/** Every object under the stack's names that no living container owns, on this host or another. Throws `Failure`. */
 export const findLeaks = async (
   config = loadConfig(),
+  node?: string,
 ): Promise<(Leak & { ownership?: string | undefined })[]> => {
-  if (config.natsUrl || (await keeperOf(config)) || (await readStackInfo(config))) {
-    return withSession(
-      async ({ bus }) => (await ask(bus, verbs.leaks, {}, { timeoutMs: 60_000 })).leaks,
-      config,
-    )
-  }
-  return leaksWithoutStack(config)
+  if (!config.natsUrl && !(await keeperOf(config)) && !(await readStackInfo(config)))
+    return leaksWithoutStack(config)
+  // Whoever is on no host of the fleet asks for that of the orchestrator that answers.
+  const asked = node ?? (config.natsUrl && !config.joined ? undefined : config.node)
+  const body = asked === undefined ? {} : { node: asked }
+  return withSession(
+    async ({ bus }) => (await ask(bus, verbs.leaks, body, { timeoutMs: 60_000 })).leaks,
+    config,
+  )
 }
