@@ -106,7 +106,8 @@ export const createHeartbeats = ({ bus, nodes, node: here, heartbeatMs, log, sig
         // Nobody there: what the record says is as it was, and nothing new is to be told.
         const news = answers.some((answer) => typeof answer === 'object')
         const gone = Object.keys(after.services).length < Object.keys(before?.services ?? {}).length
-        if (news || gone) await nodes.write(after)
+        const removed = before !== undefined && nodes.get(name) === undefined
+        if ((news || gone) && !removed) await nodes.write(after)
         await compareClocks(name, answers)
       } catch (error) {
         // Another orchestrator has written it, or the bus is away: the next heartbeat tells more.

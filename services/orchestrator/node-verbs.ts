@@ -49,11 +49,15 @@ export const nodeVerbs = ({ bus, nodes, projection, config }: NodeVerbParts): Ve
   }
   return [
     handler(verbs.nodeRemove, async ({ node: name, force }) => {
-      const record = of(name)
-      if (!force && statusOf(record) !== 'down' && Object.keys(record.services).length > 0)
+      // A host that was let in and never started its services has none.
+      const record = nodes.get(name)
+      if (!force && record && statusOf(record) !== 'down' && Object.keys(record.services).length > 0)
         refuse(name, 'its services answer; "dolly down" on it stops them, --force takes it out all the same')
       await requireEmpty(name)
-      await bus.request(subjects.forget, { node: name })
+      await bus.request(subjects.forget, { node: name }).catch((error: unknown) => {
+        // Forgotten before, by a removal that did not come to its end.
+        if (!record || !(error instanceof Failure) || error.code !== 'not_found') throw error
+      })
       await nodes.forget(name)
       return { removed: name }
     }),

@@ -49,7 +49,7 @@ const leaksOf = async (host: Host): Promise<string> => {
 }
 /** After a reconciliation at most. */
 const expectNoLeaks = (host: Host) =>
-  eventually('there is no leak', async () => (await leaksOf(host)) === '', 30_000)
+  eventually('there is no leak', async () => (await leaksOf(host)) === '', 60_000)
 
 const list = async () =>
   (await askPages(client.bus, verbs.containerList, { all: true })).flatMap(({ containers }) => containers)
@@ -114,7 +114,7 @@ test.serial(
     await b.enter('ip', ['netns', 'add', names.netns(id)])
     mkdirSync(names.bundle(id))
     mkdirSync(cgroup)
-    const cleaned = await told.until('container.cleaned', id, 30_000)
+    const cleaned = await told.until('container.cleaned', id, 60_000)
     t.is(cleaned.subject, 'b')
     await eventually('nothing is left', async () => !existsSync(cgroup) && !existsSync(names.bundle(id)))
     t.false((await b.enter('ip', ['netns'])).stdout.includes(id))
@@ -129,7 +129,7 @@ test.serial(
     const id = ulid()
     const bundle = b.config().names.bundle(id)
     mkdirSync(bundle)
-    t.is((await told.until('container.unexplained', id, 30_000)).subject, 'b')
+    t.is((await told.until('container.unexplained', id, 60_000)).subject, 'b')
     t.regex(await leaksOf(b), new RegExp(id))
     t.is(await leaksOf(a), '')
     t.regex((await a.dolly(['doctor', '--leaks', '--node', 'b'])).stdout, new RegExp(id))

@@ -19,7 +19,7 @@ export const giveToken = async (
     throw new Failure('invalid_message', `cannot make a token for "${node}": it is no node name`)
   const made = await makeToken(config, node, ttlMs)
   const { reload } = await changeFleet(config, ({ nodes, tokens }) => {
-    if (node !== null && nodes[node])
+    if (node !== null && (nodes[node] || node === config.node))
       throw new Failure('conflict', `there is a node ${node} already; "dolly node rm" takes it out`)
     return { nodes, tokens: [...tokens, made.token] }
   })

@@ -144,7 +144,10 @@ export const joinHost = async (
   )
   // A client's commands and an operator's come from one user here.
   const access = { url, users: { ...users, client: users['operator']! } }
-  await isLetIn(config, access, told.ca)
+  await isLetIn(config, access, told.ca).catch((error: unknown) => {
+    const reason = `${reasonOf(error)}; the bus has node ${node} now: "dolly node rm ${node}" there takes it out`
+    throw new Failure('unavailable', reason, { cause: error })
+  })
   await mkdir(config.names.networkState, { recursive: true, mode: 0o700 })
   await writeAccess(config, access)
   if (told.ca) await writeDurably(joinedCaFile(config.root), told.ca)

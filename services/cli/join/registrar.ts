@@ -99,9 +99,11 @@ export const serveRegistrar = async (config: Config, bus: Bus, log: Log): Promis
     const { node } = parseInput(ForgetRequest, body)
     if (node === config.node)
       throw new Failure('conflict', `node ${node} is the bus's own host: "dolly down" stops it`)
+    const known = node in (await readFleet(config)).nodes || (await leasedSubnet(bucket, node)) !== undefined
+    if (!known) throw new Failure('not_found', `no such node: ${node}`)
     const changed = await changeFleet(config, ({ nodes, tokens }) => ({
       nodes: Object.fromEntries(Object.entries(nodes).filter(([name]) => name !== node)),
-      tokens,
+      tokens: tokens.filter(({ usedBy }) => usedBy !== node),
     }))
     reloadSoon(changed)
     await releaseSubnet(bucket, node)
