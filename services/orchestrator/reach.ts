@@ -55,6 +55,12 @@ export const createReach = ({
   return {
     idOf,
     find,
+    /** The same, refused with `conflict` while it waits for a node. */
+    placed: async (reference: string): Promise<Container> => {
+      const container = await find(reference)
+      if (container.node) return container
+      throw new Failure('conflict', `container ${container.id} is ${container.status}: it has no node yet`)
+    },
     /** The same, refused with `conflict` unless it has one of the statuses. */
     alive: async (reference: string, statuses: readonly Container['status'][]): Promise<Container> => {
       const container = await find(reference)

@@ -54,7 +54,7 @@ const lifecycle = (parts: VerbParts, start: Starter): VerbHandler[] => {
 }
 
 const execution = (parts: VerbParts): VerbHandler[] => {
-  const { ask, alive, find } = parts.reach
+  const { ask, alive, placed } = parts.reach
   return [
     handler(verbs.containerExec, async ({ container: reference, ...process }) => {
       const { id, node } = await alive(reference, ['running'])
@@ -65,11 +65,11 @@ const execution = (parts: VerbParts): VerbHandler[] => {
       return { id, node, ...(await ask(node, host.processCopy, { id, ...copy })) }
     }),
     handler(verbs.containerExecStart, async ({ container: reference, execId }) => {
-      const { id, node } = await find(reference)
+      const { id, node } = await placed(reference)
       return ask(node, host.execStart, { id, execId })
     }),
     handler(verbs.containerExecWait, async ({ container: reference, execId, timeoutMs }) => {
-      const { id, node } = await find(reference)
+      const { id, node } = await placed(reference)
       return ask(node, host.execWait, { id, execId, timeoutMs }, timeoutMs + 5000)
     }),
   ]

@@ -30,7 +30,10 @@ const reserving = (memory: string, more: object = {}) => ({
   ...more,
 })
 const list = async () => (await ask(client.bus, verbs.containerList, { all: true })).containers
-const queued = async () => (await list()).filter(({ status }) => status === 'queued')
+const queued = async () =>
+  (await list())
+    .filter(({ status }) => status === 'queued')
+    .toSorted((a, b) => (a.queue?.place ?? 0) - (b.queue?.place ?? 0))
 const held = async (): Promise<string[]> => {
   const entry = await (await stack.inside.bucket('reservations')).get('held')
   return entry?.operation === 'PUT' ? Object.keys(JSON.parse(entry.string()).held) : []
@@ -67,6 +70,11 @@ test.serial(
     const dolly = dollyOf(stack)
     t.regex((await dolly(['ps'])).stdout, /Queued, 1 of 2: no node has room .* first/)
     t.like(await client.get('second'), { id: waiting[1]?.id, status: 'queued' })
+    const waitExec = { container: 'second', execId: 'abc', timeoutMs: 100 }
+    await t.throwsAsync(ask(client.bus, verbs.containerExecWait, waitExec), {
+      code: 'conflict',
+      message: /is queued: it has no node yet/,
+    })
     // It takes nothing that they wait for.
     const small = await client.create({})
 
