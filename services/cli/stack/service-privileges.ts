@@ -1,8 +1,7 @@
-/**
- * Capabilities that each program of the stack keeps in its bounding set, and what for, capabilities(7). A
- * program that is not here keeps all: `namespace` gives containers what `cap_add` asks for, and set-uid
- * programs are theirs to allow.
- */
+import type { Config } from '../../../shared/config.ts'
+import { harmlessCapabilities } from '../../../shared/host-root.ts'
+
+/** Capabilities that each program of the stack keeps in its bounding set, and what for, capabilities(7). */
 export const keptCapabilities: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   storage: {
     SYS_ADMIN: 'loop devices, mounts, subvolumes, quotas, the import jail',
@@ -29,26 +28,40 @@ export const keptCapabilities: Readonly<Record<string, Readonly<Record<string, s
     SYS_PTRACE: 'the namespace of a lab container, by its process',
     KILL: 'its own programs in a namespace',
   },
+  // Containers in a user namespace of their own get all of that one, whatever is kept here.
+  namespace: {
+    ...Object.fromEntries(
+      harmlessCapabilities.map((name) => [name, "containers in the host's user namespace"]),
+    ),
+    SYS_ADMIN: 'namespaces and mounts',
+    SYS_PTRACE: 'namespaces of containers, by their processes',
+    SYS_RESOURCE: "limits above the host's",
+  },
   orchestrator: {},
   'nats-server': {},
 }
+
+/** Set-uid programs are the containers' own to allow. */
+const newPrivileges = ['namespace']
 
 const setpriv = '/usr/bin/setpriv'
 
 /**
  * The command line under which a program runs with no more than it keeps, by setpriv(1), which becomes the
- * program: no process more.
+ * program: no process more. A privileged container has what its service has, so that keeps all where one is allowed.
  */
 export const confined = (
+  { allowPrivileged }: Pick<Config, 'allowPrivileged'>,
   name: string,
   command: string,
   args: readonly string[],
 ): { command: string; args: readonly string[] } => {
   const kept = keptCapabilities[name]
-  if (!kept) return { command, args }
+  if (!kept || (allowPrivileged && name === 'namespace')) return { command, args }
   const bounding = ['-all', ...Object.keys(kept).map((capability) => `+${capability.toLowerCase()}`)].join()
+  const noNewPrivileges = newPrivileges.includes(name) ? [] : ['--no-new-privs']
   return {
     command: setpriv,
-    args: ['--no-new-privs', '--inh-caps=-all', `--bounding-set=${bounding}`, '--', command, ...args],
+    args: [...noNewPrivileges, '--inh-caps=-all', `--bounding-set=${bounding}`, '--', command, ...args],
   }
 }

@@ -28,7 +28,7 @@ export const startNatsServer = async (
     const server = keepRunning(
       {
         name: 'nats-server',
-        ...confined('nats-server', path, ['-c', natsFiles(config).configuration]),
+        ...confined(config, 'nats-server', path, ['-c', natsFiles(config).configuration]),
         cwd: config.root,
         env: process.env,
         logFile: join(config.names.logs, 'nats-server.log'),

@@ -52,7 +52,7 @@ const boundLogsEveryMs = 30_000
 
 const serviceProgram = (config: Config, { name, main }: Service, url: string) => ({
   name,
-  ...confined(name, process.execPath, [...leanMemory, main]),
+  ...confined(config, name, process.execPath, [...leanMemory, main]),
   cwd: projectDirectory,
   env: environmentOf({ ...config, natsUrl: url }),
   logFile: join(config.names.logs, `${name}.log`),
