@@ -9,9 +9,10 @@ import { execa } from 'execa'
 import { requireDeployable } from '../../services/cli/deploy/checks.ts'
 import { settingsOf } from '../../services/cli/deploy/settings.ts'
 import { requireNoKeeper, writeKeeper } from '../../services/cli/stack/deployment.ts'
-import { projectDirectory } from '../../services/cli/stack/project.ts'
+import { projectDirectory, serviceNames } from '../../services/cli/stack/project.ts'
 import { keptCapabilities } from '../../services/cli/stack/service-privileges.ts'
 import { environmentOf } from '../../services/cli/stack/stack-environment.ts'
+import { loadConfig } from '../../shared/config.ts'
 import { Failure } from '../../shared/failure.ts'
 import { patienceMs } from '../../shared/patience.ts'
 import { temporaryConfig } from '../helpers/host.ts'
@@ -93,11 +94,11 @@ test('in Docker each service has the capabilities that it has without', async (t
   const added = (name: string): string[] => {
     const own = new RegExp(`^  ${name}:\\n(?:(?:    .*)?\\n)+`, 'm').exec(services)?.[0]
     t.truthy(own, `${name} is a service`)
-    const list = /^    cap_add: \[(.*)\]$/m.exec(own ?? '')?.[1]
-    return list?.split(', ').toSorted() ?? []
+    const list = /^    cap_add:((?: \[.*\]|(?:\n +- .*)+))$/m.exec(own ?? '')?.[1]
+    return list?.match(/[A-Z_]+(?=[\n,\]}]|$)/g)?.toSorted() ?? []
   }
-  for (const name of ['storage', 'cgroup', 'network', 'orchestrator'])
+  for (const name of serviceNames)
     t.deepEqual(added(name), Object.keys(keptCapabilities[name] ?? {}).toSorted(), name)
-  // A privileged container has what the service has, and a Compose file cannot ask whether one is allowed.
-  t.deepEqual(added('namespace'), ['ALL'])
+  const { settings } = settingsOf(loadConfig({ DOLLY_ALLOW_PRIVILEGED: 'on' }), {})
+  t.is(settings.DOLLY_NAMESPACE_CAPABILITY, 'ALL')
 })

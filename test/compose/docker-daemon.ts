@@ -86,7 +86,7 @@ export const startDocker = async () => {
   return { directory, [Symbol.asyncDispose]: stop }
 }
 
-/** Docker gives ALL capabilities that it knows, of which the root of a machine that is virtual itself may lack some. */
+/** Docker refuses a capability that the root of a machine lacks, as one that is virtual itself may. */
 export const overrideFor = async (directory: string, capabilities: readonly string[]): Promise<string> => {
   const file = join(directory, 'override.yaml')
   await writeFile(file, `services:\n  namespace:\n    cap_add: !override [${capabilities.join(', ')}]\n`)

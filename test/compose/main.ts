@@ -10,6 +10,7 @@ import { undeploy } from '../../services/cli/deploy/undeploy.ts'
 import { identify } from '../../services/cli/stack/process-table.ts'
 import { freePort } from '../../services/cli/stack/nats-port.ts'
 import { projectDirectory } from '../../services/cli/stack/project.ts'
+import { keptCapabilities } from '../../services/cli/stack/service-privileges.ts'
 import { capabilityNames } from '../../shared/capabilities.ts'
 import { loadConfig } from '../../shared/config.ts'
 import { readMountTable } from '../../shared/mount-table.ts'
@@ -41,13 +42,11 @@ const step = async (what: string, act: () => Promise<unknown>): Promise<void> =>
   console.log(`✔ ${what} (${((performance.now() - start) / 1000).toFixed(1)} s)`)
 }
 
-/** What the kernel lets this machine's root have, and Docker 20.10 knows. */
+/** What the namespace service keeps of what the kernel lets this machine's root have. */
 const capabilities = async (): Promise<string[]> => {
   const { stdout } = await execa('sed', ['-n', 's/^CapBnd:\\t/0x/p', '/proc/self/status'])
-  const lately = ['PERFMON', 'BPF', 'CHECKPOINT_RESTORE']
-  return capabilityNames.filter(
-    (name, number) => (BigInt(stdout) >> BigInt(number)) & 1n && !lately.includes(name),
-  )
+  const there = capabilityNames.filter((_, number) => (BigInt(stdout) >> BigInt(number)) & 1n)
+  return Object.keys(keptCapabilities['namespace'] ?? {}).filter((name) => there.includes(name))
 }
 
 await using docked = await startDocker()

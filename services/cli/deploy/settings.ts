@@ -19,8 +19,13 @@ const portOf = (text: string): number => {
 }
 
 /** What the Compose file has to be told so that it and this program mean the same stack. */
-export const settingsOf = ({ root, node }: Config, env: NodeJS.ProcessEnv) => {
+export const settingsOf = ({ root, node, allowPrivileged }: Config, env: NodeJS.ProcessEnv) => {
   const port = portOf(env['DOLLY_NATS_PORT'] || String(usualPort))
-  const settings = { DOLLY_ROOT: root, DOLLY_NODE: node, DOLLY_NATS_PORT: String(port) }
+  const settings = {
+    DOLLY_ROOT: root,
+    DOLLY_NODE: node,
+    DOLLY_NATS_PORT: String(port),
+    ...(allowPrivileged ? { DOLLY_NAMESPACE_CAPABILITY: 'ALL' } : {}),
+  }
   return { port, settings }
 }
