@@ -26,10 +26,10 @@ test-compose: setup ## deploy by Compose to a Docker of its own, kill and renew 
 	@$(with_tools) unshare --mount --propagation private -- sh -c 'mount --make-rshared / && exec node test/compose/main.ts'
 
 bench: setup ## Dolly beside Docker, Podman, crun and runc, written to test/bench/results (root)
-	@$(with_tools) node test/bench/main.ts
+	@$(with_tools) unshare --mount --propagation private node test/bench/main.ts
 
 bench-quick: setup ## the same with fewer rounds, under a minute (root)
-	@$(with_tools) node test/bench/main.ts --quick
+	@$(with_tools) unshare --mount --propagation private node test/bench/main.ts --quick
 
 chaos: setup ## kill whatever there is at random for MINUTES=5, and count what is lost (root)
 	@$(with_tools) node test/chaos/main.ts

@@ -10,6 +10,7 @@ import { burst } from './burst.ts'
 import { docker } from './docker.ts'
 import { dolly } from './dolly.ts'
 import { dollyClient } from './dolly-client.ts'
+import { idPool, ordinaryFileSystems } from './file-systems.ts'
 import { profileOf } from './launch-profile.ts'
 import type { Launcher } from './launcher.ts'
 import { describeMachine } from './machine.ts'
@@ -68,13 +69,14 @@ const round = async (measured: Measured, counts: boolean, isLong: boolean): Prom
   runOnce.push(...ran)
 }
 
+await ordinaryFileSystems()
 await using cleanUp = new AsyncDisposableStack()
 const directory = await mkdtemp(join(tmpdir(), 'dolly-bench-'))
 cleanUp.defer(() => rm(directory, { recursive: true, force: true }))
 const rootfs = await makeBusyboxRoot(join(directory, 'rootfs'))
 const imageTar = join(directory, 'image.tar')
 await run('tar', ['--create', '--file', imageTar, '--directory', rootfs, '.'])
-const stack = cleanUp.use(await startStack({ DOLLY_COWFS_SIZE: '8G' }))
+const stack = cleanUp.use(await startStack({ DOLLY_COWFS_SIZE: '8G', DOLLY_ID_POOL: idPool }))
 
 const skipped: Results['skipped'] = []
 const measured: Measured[] = []
