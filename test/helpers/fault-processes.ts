@@ -4,6 +4,7 @@ import { type FileHandle, open } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { type ProcessIdentity, findProcesses } from '../../services/cli/stack/process-table.ts'
+import { memoryOptions } from '../../services/cli/stack/stack-environment.ts'
 import { projectDirectory } from '../../services/cli/stack/project.ts'
 import type { Config } from '../../shared/config.ts'
 import { errnoOf } from '../../shared/failure.ts'
@@ -45,7 +46,13 @@ const startOne = ({ env, info }: Stack, file: FileHandle): ChildProcess =>
   // It ends with this process, however this process ends: setpriv asks the kernel for that and becomes node.
   spawn(
     'setpriv',
-    ['--pdeathsig', 'KILL', process.execPath, '--max-semi-space-size=1', 'services/orchestrator/main.ts'],
+    [
+      '--pdeathsig',
+      'KILL',
+      process.execPath,
+      ...memoryOptions('orchestrator'),
+      'services/orchestrator/main.ts',
+    ],
     {
       cwd: projectDirectory,
       env: { ...env, DOLLY_NATS_URL: info.url },

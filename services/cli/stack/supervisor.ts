@@ -8,7 +8,7 @@ import type { Log } from '../../../shared/log.ts'
 import { startRegistrar } from '../join/start-registrar.ts'
 import { type KeptProgram, keepRunning } from './keep-running.ts'
 import { bootstrapBus } from './bootstrap-bus.ts'
-import { environmentOf, leanMemory } from './stack-environment.ts'
+import { environmentOf, memoryOptions } from './stack-environment.ts'
 import { startNatsServer } from './start-nats-server.ts'
 import { endOrphans } from './orphans.ts'
 import { projectDirectory, serviceNames } from './project.ts'
@@ -52,7 +52,7 @@ const boundLogsEveryMs = 30_000
 
 const serviceProgram = (config: Config, { name, main }: Service, url: string) => ({
   name,
-  ...confined(config, name, process.execPath, [...leanMemory, main]),
+  ...confined(config, name, process.execPath, [...memoryOptions(name), main]),
   cwd: projectDirectory,
   env: environmentOf({ ...config, natsUrl: url }),
   logFile: join(config.names.logs, `${name}.log`),
