@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { existsSync, readlinkSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs'
 import { readdir } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import test from 'ava'
@@ -91,6 +91,10 @@ const attach = async (socket: string) => {
   return { client, text, ended: once(client, 'close') }
 }
 
+/** How many bytes a process has read in its life. */
+const readBy = (pid: number): number =>
+  Number(/^rchar: (\d+)$/m.exec(readFileSync(`/proc/${pid}/io`, 'utf8'))?.[1])
+
 test('attach carries input, output and errors apart, and the end of input', async (t) => {
   await using host = await namespaceHost()
   await host.make('x', {
@@ -106,6 +110,33 @@ test('attach carries input, output and errors apart, and the end of input', asyn
   await ended
   t.is(text(2), 'odd\n')
   t.is(text(1), `begun\n${big}`)
+})
+
+test('output arrives when the process ends without having read its input', async (t) => {
+  await using host = await namespaceHost()
+  await host.make('x', { args: ['echo', 'out'], start: false, process: { stdin: true } })
+  const { client, text, ended } = await attach(host.paths('x').attach)
+  client.stdin?.on('error', () => {}) // it is never read to its end
+  client.stdin?.write('x'.repeat(2 ** 20))
+  // More than the process’s pipe (64 KiB) and its monitor take: the rest is in the socket when the monitor closes it.
+  t.true(await waitFor(() => readBy(client.pid ?? 0) > 96 * 1024 || undefined, 10_000))
+  client.kill('SIGSTOP')
+  await host.send('start', { id: 'x' })
+  t.is(await host.exitCode('x'), 0)
+  client.kill('SIGCONT')
+  await ended
+  t.is(text(1), 'out\n')
+})
+
+test('attaching to an exec that is gone is refused', async (t) => {
+  await using host = await namespaceHost()
+  await host.make('x')
+  const { bundle, attachSocket } = await host.request(processExec, { id: 'x', args: ['true'] })
+  await host.undo('x')
+  t.false(existsSync(bundle))
+  await t.throwsAsync(spawnAttacher(attachSocket, 'held'), {
+    message: 'cannot attach: its monitor has ended',
+  })
 })
 
 test('a terminal is the container’s own, takes a size and lives on when its client leaves', async (t) => {

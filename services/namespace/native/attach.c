@@ -21,8 +21,9 @@ static bool receive(int socket)
 	/* The packet's first byte lands on the header's last one, so that the data needs no move. */
 	unsigned char *packet = frame + HEADER_BYTES - 1;
 	const ssize_t size = recv(socket, packet, FRAME_BYTES, 0);
+	/* A monitor that ends with our input unread resets the connection; what it wrote before is still to be received. */
 	if (size <= 0)
-		return size < 0 && errno == EINTR;
+		return size < 0 && (errno == EINTR || errno == ECONNRESET);
 	const uint32_t length = (uint32_t)size - 1;
 	const unsigned char stream = *packet == 3 ? 2 : 1;
 	const unsigned char header[HEADER_BYTES] = {

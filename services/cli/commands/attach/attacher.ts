@@ -4,6 +4,7 @@ import { readFile, readdir, readlink } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { Failure, errnoOf } from '../../../../shared/failure.ts'
+import { patienceMs } from '../../../../shared/patience.ts'
 
 const program = join(import.meta.dirname, '../../../namespace/native/dolly-init')
 const connectMs = 5000
@@ -41,21 +42,23 @@ const monitorOf = async (socket: string): Promise<number | undefined> => {
   return /^\d+$/.test(written.trim()) ? Number(written) : undefined
 }
 
-/** Resolves when the monitor has accepted the attacher, or it has ended: a process started before would write to nobody. */
+/** Resolves when the monitor has accepted the attacher: a process started before would write to nobody. */
 const connected = async (child: ChildProcess, monitor: number | undefined, before: number): Promise<void> => {
   const holds = async (pid: number | undefined, least: number) =>
     pid === undefined || (await connections(pid)) >= least
-  for (const giveUp = Date.now() + connectMs; child.exitCode === null;) {
+  for (const giveUp = Date.now() + patienceMs(connectMs); child.exitCode === null;) {
     if ((await holds(child.pid, 1)) && (await holds(monitor, before + 1))) return
     if (Date.now() > giveUp)
       throw new Failure('timeout', 'cannot attach: the monitor does not accept the connection')
     await delay(1)
   }
+  throw new Failure('interrupted', 'cannot attach: its monitor has ended')
 }
 
 /**
  * Starts the relay to a monitor's attach socket (Node cannot open SOCK_SEQPACKET) and resolves when it is
  * connected. In a session of its own, Ctrl-C does not end it with the container's last words still in it.
+ * Throws `Failure` when the monitor has ended or does not answer.
  */
 export const spawnAttacher = async (socket: string, input: AttacherInput): Promise<ChildProcess> => {
   const stdin = input === 'inherit' ? 'inherit' : 'pipe'
@@ -63,6 +66,11 @@ export const spawnAttacher = async (socket: string, input: AttacherInput): Promi
   const before = monitor === undefined ? 0 : await connections(monitor)
   const child = spawn(program, ['attach', socket], { stdio: [stdin, 'pipe', 'pipe'], detached: true })
   await once(child, 'spawn')
-  await connected(child, monitor, before)
+  try {
+    await connected(child, monitor, before)
+  } catch (error) {
+    child.kill()
+    throw error
+  }
   return child
 }
