@@ -16,6 +16,7 @@ export const keptCapabilities: Readonly<Record<string, Readonly<Record<string, s
   cgroup: {
     SYS_ADMIN: 'device programs of cgroup v2',
     NET_ADMIN: 'which are attached, as Linux 6.1 asks it of who looks',
+    SYS_NICE: 'cpuset for containers: Linux 6.1 moves every process of the host for it',
     DAC_OVERRIDE: 'files of a cgroup, whoever owns them',
     KILL: 'processes left in a cgroup',
   },
