@@ -1,6 +1,7 @@
 import { subjects } from '../subjects.ts'
 import { failureOf } from './failure-of.ts'
 import { unlessLost } from './lost-replies.ts'
+import { jetstream } from './jetstream.ts'
 import { type NatsConnection, headers } from './nats.ts'
 
 /**
@@ -16,7 +17,7 @@ export const bucket = async (connection: NatsConnection, name: string, { markTtl
     }
   }
   const kv = await failing('find the keys', () =>
-    connection.jetstream().views.kv(name, { bindOnly: true, allow_direct: true }),
+    jetstream(connection).views.kv(name, { bindOnly: true, allow_direct: true }),
   )
 
   /** The client marks a deletion for ever; the server forgets this mark by itself (Nats-TTL, ADR-48). */
@@ -26,7 +27,7 @@ export const bucket = async (connection: NatsConnection, name: string, { markTtl
     meta.set('Nats-Rollup', 'sub')
     meta.set('Nats-TTL', markTtl)
     const options = { headers: meta, expect: { lastSubjectSequence: previousSeq } }
-    return connection.jetstream().publish(subjects.key(name, key), '', options)
+    return jetstream(connection).publish(subjects.key(name, key), '', options)
   }
 
   const entries = async (): Promise<{ key: string; value: string }[]> => {

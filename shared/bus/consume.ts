@@ -1,3 +1,4 @@
+import { jetstream } from './jetstream.ts'
 import type { NatsConnection } from './nats.ts'
 
 /** Ends the messages with the signal. */
@@ -13,7 +14,7 @@ export const consume = async function* (
   durable: string,
   signal: AbortSignal,
 ) {
-  const consumer = await connection.jetstream().consumers.get(stream, durable)
+  const consumer = await jetstream(connection).consumers.get(stream, durable)
   const { config: limits } = await consumer.info(true)
   const messages = await consumer.consume({
     max_messages: limits.max_ack_pending ?? 100,

@@ -1,5 +1,6 @@
 import type { Config } from '../config.ts'
 import { streams } from '../streams.ts'
+import { jetstream } from './jetstream.ts'
 import type { ConsumerConfig, NatsConnection, StreamConfig } from './nats.ts'
 import { patienceMs } from '../patience.ts'
 
@@ -23,7 +24,7 @@ export const ensureStreams = async (connection: NatsConnection, config: Config):
   for (const consumer of [projector, restarts] as unknown as ConsumerConfig[])
     await ensureConsumer('EVENTS', consumer)
   for (const bucket of buckets) {
-    const store = await connection.jetstream().views.kv(bucket, { history: 1 })
+    const store = await jetstream(connection).views.kv(bucket, { history: 1 })
     const { config: stored } = (await store.status()).streamInfo
     // The client's type does not know it; a server that does keeps it for ever.
     if (!(stored as { allow_msg_ttl?: boolean }).allow_msg_ttl)

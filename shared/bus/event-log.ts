@@ -6,6 +6,7 @@ import { subjects } from '../subjects.ts'
 import { encode } from '../wire.ts'
 import { failureOf } from './failure-of.ts'
 import { unlessLost } from './lost-replies.ts'
+import { jetstream } from './jetstream.ts'
 import { type NatsConnection, headers } from './nats.ts'
 import { storedEvents } from './stored-events.ts'
 
@@ -29,9 +30,11 @@ export const eventLog = (connection: NatsConnection, source: string, log: Log) =
     const expect = expectedSequence === undefined ? {} : { expect: { lastSubjectSequence: expectedSequence } }
     try {
       const options = { msgID: event.messageId, headers: typeHeader(event.type), ...expect }
-      const published = connection
-        .jetstream()
-        .publish(subjects.append(event.kind, event.id), encode(cloudEvent(event, source)), options)
+      const published = jetstream(connection).publish(
+        subjects.append(event.kind, event.id),
+        encode(cloudEvent(event, source)),
+        options,
+      )
       const { seq, duplicate } = await unlessLost(connection, published)
       return { sequence: seq, duplicate }
     } catch (error) {

@@ -3,6 +3,7 @@ export {
   type ConsumerConfig,
   ErrorCode,
   Events,
+  type JetStreamClient,
   type JsMsg,
   type Msg,
   type MsgHdrs,

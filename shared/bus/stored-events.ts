@@ -41,7 +41,7 @@ export const storedMessages = async (
   const found: StoredMessage[] = []
   const query = encode({ seq: from, batch, next_by_subj: subject })
   // The end has a status of its own: an empty message may be one that somebody has published.
-  const options = { strategy: RequestStrategy.Timer, maxWait: readWaitMs }
+  const options = { strategy: RequestStrategy.Timer, maxWait: patienceMs(readWaitMs) }
   for await (const { headers: meta, data } of await connection.requestMany(
     directGet(stream),
     query,

@@ -4,6 +4,7 @@ import { encode } from '../wire.ts'
 import { consume } from './consume.ts'
 import { failureOf } from './failure-of.ts'
 import { unlessLost } from './lost-replies.ts'
+import { jetstream } from './jetstream.ts'
 import type { JsMsg, NatsConnection } from './nats.ts'
 import { storedMessages } from './stored-events.ts'
 
@@ -41,7 +42,7 @@ export const workQueue = (connection: NatsConnection) => ({
   publishCommand: async (subject: string, body: unknown, { messageId }: { messageId?: string } = {}) => {
     try {
       const options = messageId ? { msgID: messageId } : {}
-      const published = connection.jetstream().publish(subject, encode(body), options)
+      const published = jetstream(connection).publish(subject, encode(body), options)
       const { stream, seq, duplicate } = await unlessLost(connection, published)
       return { stream, sequence: seq, duplicate }
     } catch (error) {
