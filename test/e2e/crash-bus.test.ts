@@ -2,6 +2,7 @@ import test from 'ava'
 import { ulid } from 'ulid'
 import { startSupervisor } from '../../services/cli/stack/up.ts'
 import { serviceNames } from '../../services/cli/stack/project.ts'
+import { patienceMs } from '../../shared/patience.ts'
 import { subjects } from '../../shared/subjects.ts'
 import { accepted, sleeping } from '../helpers/fault-commands.ts'
 import { deleteAndProve, faultyStackFor, proveExactness } from '../helpers/fault-matrix.ts'
@@ -30,7 +31,7 @@ const createMany = async ({ client }: Parts, count: number, during: () => Promis
 }
 
 test.serial('the bus killed again and again amid creates and deletes: each is done once', async (t) => {
-  t.timeout(300_000)
+  t.timeout(patienceMs(300_000))
   const parts = await faultyStackFor(t)
   const { stack, client } = parts
   const more = await moreOrchestrators(stack, 1)
@@ -59,7 +60,7 @@ test.serial('the bus killed again and again amid creates and deletes: each is do
 test.serial(
   'the bus away for 20 seconds: containers run on, and what was accepted is done when it is back',
   async (t) => {
-    t.timeout(300_000)
+    t.timeout(patienceMs(300_000))
     const parts = await faultyStackFor(t)
     const { stack, client } = parts
     const services = await Promise.all(serviceNames.map((name) => processesOf(stack.config, name)))
@@ -103,7 +104,7 @@ test.serial(
 test.serial(
   'everything killed at once and brought up again: what was accepted converges, what ran still runs',
   async (t) => {
-    t.timeout(300_000)
+    t.timeout(patienceMs(300_000))
     const parts = await faultyStackFor(t)
     const { stack, client } = parts
     const { config } = stack

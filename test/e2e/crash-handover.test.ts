@@ -1,5 +1,6 @@
 import test from 'ava'
 import { createContainer, createLabContainer } from '../../services/orchestrator/create-container.ts'
+import { patienceMs } from '../../shared/patience.ts'
 import { createAndProve, deleteAndProve, proveExactness, startFaultyStack } from '../helpers/fault-matrix.ts'
 import { moreOrchestrators, pidOf, replaced, signal } from '../helpers/fault-processes.ts'
 import { tracesOf } from '../helpers/fault-traces.ts'
@@ -7,10 +8,12 @@ import { eventually } from '../helpers/stack.ts'
 
 const sagas = { bridge: createContainer, lab: createLabContainer }
 
+/** So long that whatever happens sooner was not owed to it. */
+const ackWaitMs = Math.min(patienceMs(8000), 60_000)
+
 let parts: Awaited<ReturnType<typeof startFaultyStack>>
 test.before(async () => {
-  // So long that whatever happens sooner was not owed to it.
-  parts = await startFaultyStack({ DOLLY_ACK_WAIT_MS: '8000' })
+  parts = await startFaultyStack({ DOLLY_ACK_WAIT_MS: String(ackWaitMs) })
 })
 test.after.always(async () => parts?.[Symbol.asyncDispose]())
 
@@ -86,7 +89,7 @@ test.serial('an orchestrator that is asked to stop hands its sagas over at once'
   t.not(resumed.source, doing.source)
   const tookMs = Date.parse(resumed.time) - asked
   t.log(`taken over ${tookMs} ms after SIGTERM`)
-  t.true(tookMs < 4000, 'the acknowledgement wait was not waited for')
+  t.true(tookMs < ackWaitMs / 2, 'the acknowledgement wait was not waited for')
   signal(namespace, 'SIGCONT')
   t.is((await client.outcome(commandId)).type, 'container.running')
   await proveExactness(t, parts, [commandId, await deleteAndProve(t, parts, id)])

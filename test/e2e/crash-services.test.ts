@@ -1,6 +1,8 @@
 import test from 'ava'
 import { createContainer, createLabContainer } from '../../services/orchestrator/create-container.ts'
+import { patienceMs } from '../../shared/patience.ts'
 import { liveThrough, proveExactness, startFaultyStack } from '../helpers/fault-matrix.ts'
+import { matrixSample } from '../helpers/matrix-sample.ts'
 
 const sagas = { bridge: createContainer, lab: createLabContainer }
 const points = ['before-act', 'after-act', 'after-reply', 'before-undo', 'after-undo'] as const
@@ -20,6 +22,8 @@ const waves = (mode: keyof typeof sagas) => {
 
 let parts: Awaited<ReturnType<typeof startFaultyStack>>
 const commands: string[] = []
+const sample = matrixSample()
+const namesOf = (group: readonly { step: string }[]) => group.map(({ step }) => step).join(' and ')
 
 test.before(async () => {
   parts = await startFaultyStack()
@@ -31,8 +35,8 @@ for (const mode of ['bridge', 'lab'] as const) {
     test.serial(
       `${mode}: each service killed ${point} of its step: the container is made and deleted once`,
       async (t) => {
-        t.timeout(170_000)
-        for (const group of waves(mode)) {
+        t.timeout(patienceMs(170_000))
+        for (const group of sample(t, waves(mode), namesOf)) {
           const lives = group.map((step) =>
             liveThrough(t, parts, { ...step, point, action: 'kill-service', mode }),
           )

@@ -4,6 +4,7 @@ import { ask } from '../../services/cli/commands/bus/ask.ts'
 import { checkpointType } from '../../shared/contracts/checkpoint.ts'
 import type { Container } from '../../shared/contracts/container.ts'
 import { verbs } from '../../shared/contracts/verbs.ts'
+import { patienceMs } from '../../shared/patience.ts'
 import { subjects } from '../../shared/subjects.ts'
 import { type ContainerClient, containerClient } from '../helpers/container-client.ts'
 import { tracesOf } from '../helpers/fault-traces.ts'
@@ -54,7 +55,10 @@ test('a journal that has become long goes on from a checkpoint', async (t) => {
 })
 
 test('a container outlives the oldest records of a full log', async (t) => {
-  await using stack = await startStack({ DOLLY_EVENTS_MAX_BYTES: '1M', DOLLY_RECONCILE_MS: '200' })
+  await using stack = await startStack({
+    DOLLY_EVENTS_MAX_BYTES: '1M',
+    DOLLY_RECONCILE_MS: String(patienceMs(200)),
+  })
   await using client = await containerClient(stack.config)
   const before = await client.create(sleeping)
   const { firstSequence: began } = await stack.inside.logState()

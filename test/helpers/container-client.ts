@@ -144,7 +144,7 @@ export const containerClient = async (config: Config) => {
       const written = attachedOutput(await spawnAttacher(attachSocket, 'held'))
       await ask(bus, verbs.containerExecStart, { container, execId })
       const output = await written
-      const waited = { container, execId, timeoutMs: 20_000 }
+      const waited = { container, execId, timeoutMs: patienceMs(20_000) }
       const { exitCode } = await ask(bus, verbs.containerExecWait, waited, { timeoutMs: 30_000 })
       return { exitCode, output }
     },

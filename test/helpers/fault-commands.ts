@@ -1,6 +1,7 @@
 import { readFileSync, readdirSync } from 'node:fs'
 import { ulid } from 'ulid'
 import { errnoOf } from '../../shared/failure.ts'
+import { patienceMs } from '../../shared/patience.ts'
 import { retrying } from '../../shared/retry.ts'
 import type { ContainerClient } from './container-client.ts'
 
@@ -10,7 +11,7 @@ const acceptedWithinMs = 60_000
 export const accepted = (client: ContainerClient, subject: string, body: object): Promise<string> => {
   const commandId = ulid()
   return retrying(() => client.publish(subject, body, commandId), {
-    signal: AbortSignal.timeout(acceptedWithinMs),
+    signal: AbortSignal.timeout(patienceMs(acceptedWithinMs)),
   })
 }
 
