@@ -96,6 +96,40 @@ test('no device can be made, no file system mounted or uncovered, no namespace o
   t.deepEqual(await answers(host, mounts), everyone('EPERM', mounts))
 })
 
+/** By the kernel's numbers: mount, cgroup, uts, ipc, user, pid and network. */
+const namespaceFlags = [
+  '0x20000',
+  '0x2000000',
+  '0x4000000',
+  '0x8000000',
+  '0x10000000',
+  '0x20000000',
+  '0x40000000',
+]
+
+test('it makes no namespaces, in which it would have every capability, by any call', async (t) => {
+  await using host = await namespaceHost()
+  const made = namespaceFlags.flatMap((flag) => [`unshare ${flag}`, `clone ${flag}`])
+  const together = ['unshare 0x10000000', 'clone 0x10020000']
+  for (const process of [{}, { user: 'ada' }])
+    t.deepEqual(
+      await answers(host, [...made, ...together], { process }),
+      everyone('EPERM', [...made, ...together]),
+    )
+  // Its flags are behind a pointer: glibc goes back to clone(2) where it is not there.
+  t.deepEqual(await answers(host, ['clone3 0x10000000', 'clone3 0']), {
+    'clone3 0x10000000': 'ENOSYS',
+    'clone3 0': 'ENOSYS',
+  })
+  const usual = ['clone 0', 'unshare 0x200', 'unshare 0x400']
+  t.deepEqual(await answers(host, usual), everyone('ok', usual))
+  const admin = { process: { capabilities: ['CAP_SYS_ADMIN'] } }
+  t.deepEqual(await answers(host, ['unshare 0x10000000', 'clone3 0'], admin), {
+    'unshare 0x10000000': 'ok',
+    'clone3 0': 'ok',
+  })
+})
+
 test('with SYS_ADMIN of its own it still gets no device, no host setting and no cgroup of the host', async (t) => {
   await using host = await namespaceHost()
   const wish = {
