@@ -8,7 +8,7 @@ const mount = (
   target: string,
   attributes: string,
   options = '',
-  links: 'plain' | 'inside' = 'plain',
+  links: 'plain' | 'apart' = 'plain',
 ): Operation => ['mount', type, type, target, attributes, options, links]
 
 /** As the OCI runtime-spec wants them; the device controller decides who may open what. */
@@ -144,12 +144,14 @@ export const tmpfsMount = (entry: string): Operation => {
     ...options.filter((option) => option === 'ro' || option === 'noatime'),
   ]
   const data = options.filter((option) => !switches.has(option)).map((option) => tmpfsOption(entry, option))
+  // Whoever names a place in the kernel's file systems means it; a link of the image that leads there is refused.
+  const place = /^\/+(proc|sys|dev)(\/|$)/.test(path) ? 'plain' : 'apart'
   return mount(
     'tmpfs',
     path.replace(/\/+$/, ''),
     attributes.join(','),
     ['mode=1777', ...data].join(','),
-    'inside',
+    place,
   )
 }
 

@@ -59,7 +59,7 @@ const fileSystems = (
     target,
     'nosuid,nodev,noexec',
     'file',
-    'inside',
+    'apart',
   ]),
   ['hostname', spec.hostname],
   ...(spec.domainname ? [['domainname', spec.domainname] as const] : []),

@@ -147,7 +147,8 @@ test('only namespaced sysctls may be set', (t) => {
 })
 
 test('tmpfs entries take Compose’s options and refuse others', (t) => {
-  t.deepEqual(tmpfsMount('/run').slice(3), ['/run', 'nosuid,nodev,noexec', 'mode=1777', 'inside'])
+  t.deepEqual(tmpfsMount('/run').slice(3), ['/run', 'nosuid,nodev,noexec', 'mode=1777', 'apart'])
+  t.is(tmpfsMount('/proc/scsi').at(-1), 'plain')
   t.deepEqual(tmpfsMount('/run/:size=64m,exec,ro').slice(3, 6), [
     '/run',
     'nosuid,nodev,ro',

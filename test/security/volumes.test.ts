@@ -148,7 +148,16 @@ test('links that the image plants at a volume’s place lead nowhere outside, or
     t.is(host.output(`in${index}`), 'made\n')
     await unlink()
   }
-  for (const target of ['/', '/proc/sys', '/sys', '/dev', '/proc/self/cwd', '/proc/1/root']) {
+  for (const target of [
+    '/',
+    '/proc/sys',
+    '/sys',
+    '/dev',
+    '/dev/pts',
+    '/dev/mqueue',
+    '/proc/self/cwd',
+    '/proc/1/root',
+  ]) {
     await link(target)
     await t.throwsAsync(
       host.make('out', wish),

@@ -133,7 +133,7 @@ int enact_idmap(struct context *context, char **args, size_t count)
 /* What a link of the image leads to may be where the plan itself still has to write, or the root. */
 static bool is_apart(int target)
 {
-	static const char *const kept[] = { "/proc", "/sys", "/dev" };
+	static const char *const kept[] = { "/proc", "/sys", "/dev", "/dev/pts", "/dev/mqueue" };
 	struct stat status, other;
 	if (fstat(target, &status) || stat("/", &other) || (status.st_dev == other.st_dev && status.st_ino == other.st_ino))
 		return false;
