@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import type { Config } from '../../../shared/config.ts'
 import type { Log } from '../../../shared/log.ts'
@@ -9,6 +10,9 @@ import { confined } from './service-privileges.ts'
 
 // Between the look for a free port and the server's start another program may take it.
 const maxTries = 3
+
+/** Go's idle threads look for work before they sleep: on a host of two processors that takes a third more of them. */
+const processors = Math.max(1, Math.floor(availableParallelism() / 2))
 
 export interface NatsServerOptions {
   log: Log
@@ -30,7 +34,7 @@ export const startNatsServer = async (
         name: 'nats-server',
         ...confined(config, 'nats-server', path, ['-c', natsFiles(config).configuration]),
         cwd: config.root,
-        env: process.env,
+        env: { GOMAXPROCS: String(processors), ...process.env },
         logFile: join(config.names.logs, 'nats-server.log'),
       },
       { log, onChange },
