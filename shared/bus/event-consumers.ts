@@ -15,8 +15,11 @@ export interface ToldEvent {
   messageId: string
 }
 
-/** How long events wait for others, which cost little more when they are dealt with together. */
-const gatherMs = 20
+/**
+ * How long events wait for others, which cost little more when they are dealt with together: longer than a launch
+ * takes, so that its beginning and its end are one write of the list, when its processors are free again.
+ */
+const gatherMs = 50
 
 /** Of those that the client knows, the header by which a writer compares and sets. */
 const expectedHeader = 'Nats-Expected-Last-Subject-Sequence'
