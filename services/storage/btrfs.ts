@@ -45,9 +45,15 @@ const change = (record: Recorder, words: readonly string[], task: readonly strin
 /** Starts the program that makes snapshots. Throws `Failure` (`host_unfit`) when it is not built. */
 export const prepareSnapshots = (): void => program.start()
 
-/** Makes a writable snapshot; fails when there is something at `to`. */
-export const snapshot = (record: Recorder, from: string, to: string): Promise<void> =>
-  change(record, ['subvolume', 'snapshot', from, to], ['snapshot', from, dirname(to), basename(to)])
+/** Makes a writable snapshot that may add `limitBytes` to what it is made of, or any number; fails when there is something at `to`. */
+export const snapshot = (record: Recorder, from: string, to: string, limitBytes?: number): Promise<void> => {
+  const made = shellLine(['btrfs', 'subvolume', 'snapshot', from, to])
+  const equivalent =
+    limitBytes === undefined
+      ? made
+      : `${made} && ${shellLine(['btrfs', 'qgroup', 'limit', String(limitBytes), to])}`
+  return changeAs(record, equivalent, ['snapshot', from, dirname(to), basename(to), String(limitBytes ?? 0)])
+}
 
 /**
  * Counts what each subvolume adds, so that it can be limited; answers false where the kernel has no simple

@@ -63,16 +63,18 @@ const refusal = async (config: Config, { id, image }: Input, cause: Failure): Pr
   })
 }
 
+/** The default filter refuses to make subvolumes, which the group of one alone would not count. */
+const isAlone = ({ seccomp }: Input): boolean => seccomp === 'default'
+
+const limitOf = ({ config }: StorageHost, { rootSizeBytes }: Input): number =>
+  rootSizeBytes ?? config.rootSizeBytes
+
 /** Whoever asks for a size gets it or is refused; the node's own default holds where the kernel can. */
-const limitRoot = async (
-  { config, hasQuota }: StorageHost,
-  { id, rootSizeBytes, seccomp }: Input,
-  record: Recorder,
-): Promise<void> => {
-  const bytes = rootSizeBytes ?? config.rootSizeBytes
-  // The default filter refuses to make subvolumes, which the group of one alone would not count.
-  const limit = seccomp === 'default' ? limitSubvolume : limitWithNested
-  if (hasQuota) return limit(record, config.names.rootfs(id), bytes)
+const limitRoot = async (host: StorageHost, input: Input, record: Recorder): Promise<void> => {
+  const { config, hasQuota } = host
+  const { id, rootSizeBytes } = input
+  const limit = isAlone(input) ? limitSubvolume : limitWithNested
+  if (hasQuota) return limit(record, config.names.rootfs(id), limitOf(host, input))
   if (rootSizeBytes === null) return
   throw new Failure(
     'unsupported',
@@ -80,18 +82,21 @@ const limitRoot = async (
   )
 }
 
-const makeSnapshot = async (config: Config, input: Input, record: Recorder): Promise<Output> => {
+const makeSnapshot = async (host: StorageHost, input: Input, record: Recorder): Promise<Output> => {
+  const { config, hasQuota } = host
   const { names } = config
   const digest = await resolveTag(names, input.image)
   if (!digest) throw await imageNotFound(names, input.image)
   const output = await outputOf(names, input.id, { digest, image: input.image })
   requireSpace(config, `create root of ${input.id}`)
+  const limitBytes = hasQuota && isAlone(input) ? limitOf(host, input) : undefined
   try {
-    await snapshot(record, imagePath(names, digest), names.rootfs(input.id))
+    await snapshot(record, imagePath(names, digest), names.rootfs(input.id), limitBytes)
   } catch (error) {
     if (!(error instanceof Failure)) throw error
     throw await refusal(config, input, error)
   }
+  if (limitBytes === undefined) await limitRoot(host, input, record)
   return output
 }
 
@@ -117,9 +122,7 @@ export const createRoot = async (host: StorageHost, input: Input, record: Record
     return outputOf(names, input.id, { digest, image: input.image })
   }
   if (state === 'other') await removeDirectory(record, path)
-  const output = await makeSnapshot(config, input, record)
-  await limitRoot(host, input, record)
-  return output
+  return makeSnapshot(host, input, record)
 }
 
 /** Deletes the container's root with every subvolume made inside it. Absent is success. */

@@ -27,14 +27,33 @@ static int open_directory(const char *path)
 }
 
 /* The kernel looks the name up in the directory itself, so that neither can lead anywhere else. */
-static int change(const char *directory, const char *name, unsigned long request, int source)
+static int change_with(struct btrfs_ioctl_vol_args_v2 args, const char *directory, const char *name, unsigned long request)
 {
-	struct btrfs_ioctl_vol_args_v2 args = { .fd = source };
 	if (strlen(name) > BTRFS_SUBVOL_NAME_MAX)
 		return ENAMETOOLONG;
 	strcpy(args.name, name);
 	const int parent = open_directory(directory);
 	return parent < 0 || ioctl(parent, request, &args) ? errno : 0;
+}
+
+static int change(const char *directory, const char *name, unsigned long request)
+{
+	return change_with((struct btrfs_ioctl_vol_args_v2){ 0 }, directory, name, request);
+}
+
+/* Limited from its first moment: a limit set afterwards waits for the transaction in which the snapshot was made. */
+static int snapshot(const char *source, const char *directory, const char *name, uint64_t bytes)
+{
+	struct btrfs_qgroup_inherit inherit = { .flags = BTRFS_QGROUP_INHERIT_SET_LIMITS, .lim = { .flags = BTRFS_QGROUP_LIMIT_MAX_RFER, .max_rfer = bytes } };
+	struct btrfs_ioctl_vol_args_v2 args = { .fd = open_directory(source) };
+	if (args.fd < 0)
+		return errno;
+	if (bytes > 0) {
+		args.flags = BTRFS_SUBVOL_QGROUP_INHERIT;
+		args.size = sizeof inherit;
+		args.qgroup_inherit = &inherit;
+	}
+	return change_with(args, directory, name, BTRFS_IOC_SNAP_CREATE_V2);
 }
 
 static int enable_quota(const char *directory)
@@ -154,7 +173,7 @@ static int resolve(const char *root, const char *path, char *said, size_t size)
 }
 
 /*
- * `snapshot SOURCE DIRECTORY NAME` (writable), `create DIRECTORY NAME`, `delete DIRECTORY NAME`,
+ * `snapshot SOURCE DIRECTORY NAME BYTES` (writable; 0 is without a limit), `create DIRECTORY NAME`, `delete DIRECTORY NAME`,
  * `quota DIRECTORY`, `limit SUBVOLUME BYTES`, `limit-nested SUBVOLUME BYTES`, `lift SUBVOLUME`, `sweep DIRECTORY` or `resolve ROOT PATH`.
  */
 static int perform(char **words, size_t count, char *said, size_t size)
@@ -163,9 +182,9 @@ static int perform(char **words, size_t count, char *said, size_t size)
 	if (count == 3 && strcmp(words[0], "resolve") == 0)
 		return resolve(words[1], words[2], said, size);
 	if (count == 3 && strcmp(words[0], "create") == 0)
-		return change(words[1], words[2], BTRFS_IOC_SUBVOL_CREATE_V2, 0);
+		return change(words[1], words[2], BTRFS_IOC_SUBVOL_CREATE_V2);
 	if (count == 3 && strcmp(words[0], "delete") == 0)
-		return change(words[1], words[2], BTRFS_IOC_SNAP_DESTROY_V2, 0);
+		return change(words[1], words[2], BTRFS_IOC_SNAP_DESTROY_V2);
 	if (count == 2 && strcmp(words[0], "quota") == 0)
 		return enable_quota(words[1]);
 	if (count == 3 && strcmp(words[0], "limit") == 0)
@@ -176,10 +195,9 @@ static int perform(char **words, size_t count, char *said, size_t size)
 		return lift(words[1]);
 	if (count == 2 && strcmp(words[0], "sweep") == 0)
 		return sweep_groups(words[1]);
-	if (count != 4 || strcmp(words[0], "snapshot") != 0)
-		return EINVAL;
-	const int source = open_directory(words[1]);
-	return source < 0 ? errno : change(words[2], words[3], BTRFS_IOC_SNAP_CREATE_V2, source);
+	if (count == 5 && strcmp(words[0], "snapshot") == 0)
+		return number(words[4], &bytes) ? snapshot(words[1], words[2], words[3], bytes) : EINVAL;
+	return EINVAL;
 }
 
 int main(void)
