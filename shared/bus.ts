@@ -13,13 +13,14 @@ import type { Log } from './log.ts'
 
 /**
  * Connects to the bus as `role`; once connected it reconnects for ever, and with `patient` it waits for the
- * first connection too. Throws `Failure` (`unavailable`, `not_permitted`, `host_unfit`).
+ * first connection too. A server in the midst of reading its users may drop a connection without a word: who expects
+ * that says `withinMs` and tries again. Throws `Failure` (`unavailable`, `not_permitted`, `host_unfit`).
  */
 export const connectBus = async (
   config: Config,
-  { role, log, patient = true }: { role: string; log: Log; patient?: boolean },
+  { role, log, patient = true, withinMs }: { role: string; log: Log; patient?: boolean; withinMs?: number },
 ) => {
-  const connection = await openConnection(config, role, patient)
+  const connection = await openConnection(config, role, { patient, withinMs })
   const { closing, ...events } = eventLog(connection, `/dolly/${config.node}/${role}/${process.pid}`, log)
   const reconnected = new Set<() => void>()
   const isAway = watchStatus(connection, log, reconnected)

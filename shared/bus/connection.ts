@@ -67,7 +67,7 @@ const tlsOf = ({ natsTls: { ca, cert, key } }: Config, url: string): { tls?: Tls
 export const openConnection = async (
   config: Config,
   role: string,
-  patient: boolean,
+  { patient, withinMs = connectWithinMs }: { patient: boolean; withinMs?: number | undefined },
 ): Promise<NatsConnection> => {
   const { url, user } = busAccess(config, role)
   const connection = await connect({
@@ -76,7 +76,7 @@ export const openConnection = async (
     ...tlsOf(config, url),
     name: `${role}@${config.node}`,
     maxReconnectAttempts: -1,
-    timeout: patienceMs(connectWithinMs),
+    timeout: patienceMs(withinMs),
     // A stack trace taken with every request, for the case that it fails, costs as much as the request.
     noAsyncTraces: true,
     reconnectTimeWait: 200,

@@ -3,17 +3,11 @@ import { Failure } from '../../../shared/failure.ts'
 import { patienceMs } from '../../../shared/patience.ts'
 import { retrying } from '../../../shared/retry.ts'
 import { rewriteAccounts } from '../stack/nats-configuration.ts'
-import { runningServers } from '../stack/orphans.ts'
-import { signalIfAlive } from '../stack/process-table.ts'
+import { reloadServer } from '../stack/reload-server.ts'
 import { lockRoot } from '../stack/stack-files.ts'
 import { type Fleet, readFleet, writeFleet } from './fleet.ts'
 
 const lockedWithinMs = 10_000
-
-/** Has the server of this host's bus read its users again. */
-const reload = async (config: Config): Promise<void> => {
-  for (const server of await runningServers(config)) await signalIfAlive(server, 'SIGHUP')
-}
 
 /**
  * Changes who may be on this host's bus, one at a time; nothing is written when `change` throws. The server takes it
@@ -35,7 +29,7 @@ export const changeFleet = async (
   try {
     await writeFleet(config, change(await readFleet(config)))
     await rewriteAccounts(config)
-    return { reload: () => reload(config) }
+    return { reload: async () => void (await reloadServer(config)) }
   } finally {
     release()
   }

@@ -27,6 +27,7 @@ import { type Told, newKey, readToken } from './token.ts'
 const answerWithinMs = 5000
 const mostMs = 30_000
 const takenWithinMs = 10_000
+const triedForMs = 1000
 
 interface Asked {
   url: string
@@ -40,6 +41,7 @@ const withUser = async <T>(
   role: string,
   { url, users, ca }: BusAccess & { ca: string | undefined },
   act: (bus: Bus) => Promise<T>,
+  options: { withinMs?: number } = {},
 ): Promise<T> => {
   const directory = await mkdtemp(join(tmpdir(), 'dolly-join-'))
   try {
@@ -48,7 +50,7 @@ const withUser = async <T>(
     if (ca) await writeFile(caFile, ca)
     const natsTls = ca ? { ...config.natsTls, ca: caFile } : config.natsTls
     const as = { ...config, natsUrl: url, natsUser: undefined, natsAccess: access, natsTls }
-    const bus = await connectBus(as, { role, log: noLog, patient: false })
+    const bus = await connectBus(as, { role, log: noLog, patient: false, ...options })
     try {
       return await act(bus)
     } finally {
@@ -69,7 +71,7 @@ const refusal = (url: string, error: unknown): unknown => {
   if (error.details['nobody'] === true)
     return new Failure(
       'unavailable',
-      `nobody at ${url} lets hosts join: does the stack of the bus's host run?`,
+      `nobody at ${url} lets hosts join: does the stack of the bus's host run, with DOLLY_NATS_LISTEN?`,
     )
   return error
 }
@@ -107,9 +109,11 @@ const request = async (
 const isLetIn = (config: Config, access: BusAccess, ca: string | undefined): Promise<void> =>
   retrying(
     () =>
-      withUser(config, 'operator', { ...access, ca }, async () => {}).catch((error: unknown) => {
-        throw new Failure('unavailable', reasonOf(error), { cause: error })
-      }),
+      withUser(config, 'operator', { ...access, ca }, async () => {}, { withinMs: triedForMs }).catch(
+        (error: unknown) => {
+          throw new Failure('unavailable', reasonOf(error), { cause: error })
+        },
+      ),
     { signal: AbortSignal.timeout(patienceMs(takenWithinMs)) },
   )
 

@@ -5,20 +5,20 @@ import { Failure } from '../../../shared/failure.ts'
 import type { Log } from '../../../shared/log.ts'
 import { writeNewCredentials } from './nats-configuration.ts'
 import { busRoles, userOf } from './nats-permissions.ts'
-import { runningServers } from './orphans.ts'
-import { signalIfAlive } from './process-table.ts'
+import { reloadServer } from './reload-server.ts'
 import { lockRoot } from './stack-files.ts'
 
 const takenWithinMs = 10_000
+const triedForMs = 1000
 
 /** Waits until the server lets the new credentials in; answers whether it does. */
 const isTaken = async (config: Config, log: Log): Promise<boolean> => {
   const deadline = performance.now() + takenWithinMs
   while (performance.now() < deadline) {
     try {
-      await (
-        await connectBus({ ...config, natsUser: undefined }, { role: 'operator', log, patient: false })
-      ).close()
+      const as = { ...config, natsUser: undefined }
+      const options = { role: 'operator', log, patient: false, withinMs: triedForMs }
+      await (await connectBus(as, options)).close()
       return true
     } catch (error) {
       if (!(error instanceof Failure)) throw error
@@ -30,15 +30,9 @@ const isTaken = async (config: Config, log: Log): Promise<boolean> => {
 
 const rotate = async (config: Config, log: Log): Promise<void> => {
   const { restore } = await writeNewCredentials(config)
-  const servers = await runningServers(config)
-  const reload = async () => {
-    // The server reads its configuration again and lets go of whoever has an old password.
-    for (const server of servers) await signalIfAlive(server, 'SIGHUP')
-  }
-  await reload()
-  if (servers.length === 0 || (await isTaken(config, log))) return
+  if (!(await reloadServer(config)) || (await isTaken(config, log))) return
   await restore()
-  await reload()
+  await reloadServer(config)
   throw new Failure('timeout', `the server has not taken the new passwords: see ${config.names.logs}`)
 }
 
