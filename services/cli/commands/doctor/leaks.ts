@@ -81,8 +81,8 @@ export const findLeaks = async (
   config = loadConfig(),
   node?: string,
 ): Promise<(Leak & { ownership?: string | undefined })[]> => {
-  if (!config.natsUrl && !(await keeperOf(config)) && !(await readStackInfo(config)))
-    return leaksWithoutStack(config)
+  const own = !config.natsUrl || config.joined
+  if (own && !(await keeperOf(config)) && !(await readStackInfo(config))) return leaksWithoutStack(config)
   // Whoever is on no host of the fleet asks for that of the orchestrator that answers.
   const asked = node ?? (config.natsUrl && !config.joined ? undefined : config.node)
   const body = asked === undefined ? {} : { node: asked }
