@@ -8,11 +8,14 @@ import test from 'ava'
 import { execa } from 'execa'
 import { requireDeployable } from '../../services/cli/deploy/checks.ts'
 import { settingsOf } from '../../services/cli/deploy/settings.ts'
+import { writeAccess } from '../../services/cli/stack/access-files.ts'
 import { requireNoKeeper, writeKeeper } from '../../services/cli/stack/deployment.ts'
 import { projectDirectory, serviceNames } from '../../services/cli/stack/project.ts'
 import { keptCapabilities } from '../../services/cli/stack/service-privileges.ts'
 import { environmentOf } from '../../services/cli/stack/stack-environment.ts'
+import { unitFiles } from '../../services/cli/system/units.ts'
 import { loadConfig } from '../../shared/config.ts'
+import { writeDurably } from '../../shared/durable-file.ts'
 import { Failure } from '../../shared/failure.ts'
 import { patienceMs } from '../../shared/patience.ts'
 import { temporaryConfig } from '../helpers/host.ts'
@@ -46,6 +49,71 @@ test.serial('all that a host lacks for a deployment is said at once, and nothing
   ])
     t.regex(error?.message ?? '', reason)
   t.deepEqual(await readdir(config.root, { recursive: true }), before)
+})
+
+test('an address that no interface has is refused before anything is written', async (t) => {
+  await using temporary = await temporaryConfig({ DOLLY_NATS_LISTEN: '192.0.2.77' })
+  const error = await t.throwsAsync(() => requireDeployable(temporary.config, 4222), { instanceOf: Failure })
+  t.regex(error?.message ?? '', /no interface of this host has DOLLY_NATS_LISTEN "192\.0\.2\.77"/)
+  t.deepEqual(await readdir(temporary.config.root), [])
+})
+
+test('a host that has joined is refused without its keys, with keys that others can read, and without its bus', async (t) => {
+  await using temporary = await temporaryConfig()
+  const { root, names } = temporary.config
+  const url = 'nats://127.0.0.1:1'
+  await writeDurably(join(root, 'joined.json'), JSON.stringify({ node: 'b', url, subnet: '10.80.0.0/20' }))
+  const config = loadConfig({ DOLLY_ROOT: root })
+  const refused = async () => {
+    const error = await t.throwsAsync(() => requireDeployable(config, 4222), { instanceOf: Failure })
+    return error?.message ?? ''
+  }
+  const missing = await refused()
+  t.regex(missing, /there is no .*access\.json: "dolly node rm b" on the bus's host, then join again/)
+  t.regex(missing, /cannot reach the bus at nats:\/\/127\.0\.0\.1:1/)
+  t.notRegex(missing, /port 4222/, 'it has no server')
+
+  const user = { user: 'x', password: 'y' }
+  const roles = ['storage', 'cgroup', 'network', 'namespace', 'operator']
+  await writeAccess(config, { url, users: Object.fromEntries(roles.map((role) => [role, user])) })
+  t.notRegex(await refused(), /there is no .*access/)
+  const open = join(names.nats, 'users/cgroup/access.json')
+  await chmod(open, 0o640)
+  t.regex(await refused(), /others can read .*users\/cgroup\/access\.json \(mode 640\)/)
+
+  const program = join(projectDirectory, 'services/cli/dolly')
+  const up = () => execa(program, ['up', '-d', '-q'], { env: { DOLLY_ROOT: root }, reject: false })
+  t.regex((await up()).stderr, /others can read .*users\/cgroup\/access\.json/)
+  await chmod(open, 0o600)
+  const { exitCode, stderr } = await up()
+  t.is(exitCode, 1)
+  t.regex(stderr, /cannot reach the bus at nats:\/\/127\.0\.0\.1:1/)
+})
+
+test('a host that has joined has units of its services alone, and Compose is told its addresses', async (t) => {
+  await using temporary = await temporaryConfig()
+  const { root } = temporary.config
+  const joined = { node: 'b', url: 'nats://192.0.2.1:4222', subnet: '10.80.0.0/20' }
+  await writeDurably(join(root, 'joined.json'), JSON.stringify(joined))
+  const config = loadConfig({ DOLLY_ROOT: root })
+  const units = unitFiles(config)
+  const services = ['cgroup', 'namespace', 'network', 'storage'].map((name) => `dolly-${name}.service`)
+  t.deepEqual([...units.keys()].toSorted(), [...services, 'dolly.target'])
+  t.regex(units.get('dolly.target') ?? '', new RegExp(`^Wants=${services.join(' ')}$`, 'm'))
+  for (const [name, text] of units) t.notRegex(text, /@\w+@/, name)
+  const { settings } = settingsOf(config, {})
+  t.is(settings.DOLLY_SUBNET, joined.subnet)
+  t.is(settings.DOLLY_NODE, 'b')
+})
+
+test('Compose passes on every setting of a service', async (t) => {
+  const text = await readFile(join(projectDirectory, 'deploy/compose.yaml'), 'utf8')
+  const passed = /^x-settings:.*\n((?:  .*\n)+)/m.exec(text)?.[1] ?? ''
+  // Where the bus is and who is on it each service is given; the rest is files of the host, or the server's own.
+  const otherwise = /^DOLLY_(NATS_.*|COWFS)$/
+  for (const name of Object.keys(environmentOf(loadConfig())))
+    if (name.startsWith('DOLLY_') && !otherwise.test(name))
+      t.regex(passed, new RegExp(`^  ${name}:`, 'm'), name)
 })
 
 test('a deployment is refused where the kernel has no btrfs and mounts are not shared', async (t) => {
@@ -97,7 +165,7 @@ test('in Docker each service has the capabilities that it has without', async (t
     const list = /^    cap_add:((?: \[.*\]|(?:\n +- .*)+))$/m.exec(own ?? '')?.[1]
     return list?.match(/[A-Z_]+(?=[\n,\]}]|$)/g)?.toSorted() ?? []
   }
-  for (const name of serviceNames)
+  for (const name of [...serviceNames, 'registrar'])
     t.deepEqual(added(name), Object.keys(keptCapabilities[name] ?? {}).toSorted(), name)
   const { settings } = settingsOf(loadConfig({ DOLLY_ALLOW_PRIVILEGED: 'on' }), {})
   t.is(settings.DOLLY_NAMESPACE_CAPABILITY, 'ALL')

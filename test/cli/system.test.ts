@@ -1,38 +1,72 @@
-import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import test from 'ava'
 import { execa } from 'execa'
 import { keptCapabilities } from '../../services/cli/stack/service-privileges.ts'
+import { loadDefaults } from '../../services/cli/system/defaults.ts'
 import { unitDirectory, unitFiles, unitNames } from '../../services/cli/system/units.ts'
 import { loadConfig } from '../../shared/config.ts'
 import { patienceMs } from '../../shared/patience.ts'
 import { run } from '../../shared/recorder.ts'
 import { exists, hostLinks } from '../helpers/kernel-facts.ts'
+import { eventually } from '../helpers/stack.ts'
 import { program } from './dolly.ts'
 
 const booted = existsSync('/run/systemd/system')
 const onSystemd = booted ? test.serial : test.serial.skip
 
 test('a unit keeps the capabilities that its service keeps under our own supervisor', (t) => {
-  const units = unitFiles(
-    loadConfig({ DOLLY_ROOT: '/srv/dolly', DOLLY_NODE: 'here' }),
-    '/usr/bin/nats-server',
-  )
+  const units = unitFiles(loadConfig({ DOLLY_ROOT: '/srv/dolly', DOLLY_NODE: 'here' }), {
+    nats: '/usr/bin/nats-server',
+    fleet: true,
+  })
   for (const [name, text] of units) t.notRegex(text, /@\w+@/, name)
-  for (const name of ['storage', 'cgroup', 'network', 'orchestrator']) {
+  for (const name of ['storage', 'cgroup', 'network', 'orchestrator', 'registrar']) {
     const bounding = /^CapabilityBoundingSet=(.*)$/m.exec(units.get(`dolly-${name}.service`) ?? '')?.[1]
     const wanted = Object.keys(keptCapabilities[name] ?? {}).map((capability) => `CAP_${capability}`)
     t.deepEqual(bounding?.split(' ').filter(Boolean).toSorted(), wanted.toSorted(), name)
   }
-  t.throws(() => unitFiles(loadConfig({ DOLLY_ROOT: '/var/lib/my dolly' }), '/usr/bin/nats-server'), {
+  t.throws(() => unitFiles(loadConfig({ DOLLY_ROOT: '/var/lib/my dolly' })), {
     message: /^cannot use systemd with the root "\/var\/lib\/my dolly"/,
   })
+})
+
+const analyze = '/usr/bin/systemd-analyze'
+const withSystemd = existsSync(analyze) ? test : test.skip
+withSystemd(
+  'systemd has nothing to say against the units, of the bus and of a host that has joined one',
+  async (t) => {
+    const config = loadConfig({ DOLLY_ROOT: '/srv/dolly', DOLLY_NODE: 'here' })
+    const nats = process.execPath
+    for (const bus of [{ nats, fleet: true }, { nats, fleet: false }, undefined]) {
+      const directory = mkdtempSync('/tmp/dolly-test-')
+      t.teardown(() => rmSync(directory, { recursive: true, force: true }))
+      const units = unitFiles(config, bus)
+      for (const [name, text] of units) writeFileSync(join(directory, name), text)
+      const files = [...units.keys()].map((name) => join(directory, name))
+      const { exitCode, stderr } = await execa(analyze, ['verify', ...files], { reject: false })
+      t.is(stderr, '')
+      t.is(exitCode, 0)
+    }
+  },
+)
+
+test('settings of the administrator win over the environment, and no others are taken', (t) => {
+  const directory = mkdtempSync('/tmp/dolly-test-')
+  t.teardown(() => rmSync(directory, { recursive: true, force: true }))
+  const file = join(directory, 'dolly')
+  writeFileSync(file, '# where others reach it\nDOLLY_NATS_LISTEN="192.0.2.1"\nPATH=/nowhere\n')
+  const env = { DOLLY_NATS_LISTEN: '127.0.0.2', DOLLY_NODE: 'here', PATH: '/bin' }
+  loadDefaults(file, env)
+  t.deepEqual(env, { DOLLY_NATS_LISTEN: '192.0.2.1', DOLLY_NODE: 'here', PATH: '/bin' })
+  loadDefaults(join(directory, 'none'), env)
 })
 
 const stack = (root: string, more: Record<string, string> = {}) => {
   const env = {
     DOLLY_ROOT: root,
     DOLLY_NODE: 'units',
+    DOLLY_NATS_LISTEN: '127.0.0.2',
     DOLLY_NATS_PORT: '14222',
     NO_COLOR: '1',
     DOLLY_COWFS_SIZE: '1G',
@@ -45,7 +79,16 @@ const stack = (root: string, more: Record<string, string> = {}) => {
     if (exitCode !== 0) throw new Error(`dolly ${args.join(' ')}: ${stderr}`)
     return stdout
   }
-  return { dolly, done, names: loadConfig(env).names }
+  return { root, dolly, done, names: loadConfig(env).names }
+}
+
+/** A root that has joined the bus of a stack as a node; the stack's registrar has let it in. */
+const joined = async (done: ReturnType<typeof stack>['done'], node: string): Promise<string> => {
+  const root = mkdtempSync('/var/lib/dolly-test-')
+  const { nats } = JSON.parse(await done('info', '--json')) as { nats: { url: string } }
+  const token = await done('node', 'token', '--node', node)
+  await stack(root, { DOLLY_NODE: '' }).done('join', nats.url, '--token', token)
+  return root
 }
 
 if (!booted)
@@ -107,6 +150,10 @@ onSystemd(
       'dolly-orchestrator.service',
     ])
     t.regex(readFileSync(`/proc/${main.trim()}/status`, 'utf8'), /^CapBnd:\t0+$/m)
+    const keys = await joined(done, 'elsewhere')
+    t.teardown(() => rmSync(keys, { recursive: true, force: true }))
+    await done('node', 'rm', 'elsewhere')
+
     t.is(
       (await run('systemctl', ['show', '--property', 'Delegate', '--value', 'dolly-cgroup.service'])).trim(),
       'yes',
@@ -129,3 +176,51 @@ onSystemd(
     t.notRegex(readFileSync('/proc/self/mountinfo', 'utf8'), new RegExp(` ${names.cowfs} `))
   },
 )
+
+onSystemd('a host that has joined: systemd runs its services alone, on a bus elsewhere', async (t) => {
+  const bus = stack(mkdtempSync('/var/lib/dolly-test-'), { DOLLY_NODE: 'bus', DOLLY_HEARTBEAT_MS: '500' })
+  t.teardown(async () => {
+    await bus.dolly('down')
+    rmSync(bus.root, { recursive: true, force: true })
+  })
+  await bus.done('up', '-d', '-q')
+  const root = await joined(bus.done, 'units')
+  const { dolly, done, names } = stack(root, { DOLLY_NODE: '' })
+  t.teardown(async () => {
+    await dolly('system', 'uninstall')
+    rmSync(root, { recursive: true, force: true })
+  })
+
+  await done('system', 'install', '--now')
+  const active = await run('systemctl', ['list-units', '--plain', '--no-legend', 'dolly*'])
+  t.deepEqual(active.match(/^dolly\S+/gm)?.toSorted(), [
+    'dolly-cgroup.service',
+    'dolly-namespace.service',
+    'dolly-network.service',
+    'dolly-storage.service',
+    'dolly.target',
+  ])
+  const isReady = async () => /^units +Ready/m.test(await bus.done('node', 'ls'))
+  await eventually('the node is ready', isReady, 60_000)
+  await bus.done(
+    'run',
+    '-d',
+    '-q',
+    '--name',
+    'there',
+    '--constraint',
+    'node.hostname==units',
+    'busybox',
+    'sleep',
+    '1000',
+  )
+  const [{ pid, node }] = JSON.parse(await bus.done('inspect', 'there')) as [{ pid: number; node: string }]
+  t.is(node, 'units')
+  await run('systemctl', ['restart', 'dolly.target'], { timeoutMs: 120_000 })
+  t.true(await exists(`/proc/${pid}`))
+  await bus.done('rm', '-f', 'there')
+  await done('system', 'uninstall')
+  t.false((await hostLinks()).some(({ ifname }) => ifname === names.bridge))
+  await bus.done('node', 'rm', '--force', 'units')
+  t.notRegex(await bus.done('node', 'ls'), /^units /m)
+})

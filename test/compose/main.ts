@@ -12,7 +12,7 @@ import { freePort } from '../../services/cli/stack/nats-port.ts'
 import { projectDirectory } from '../../services/cli/stack/project.ts'
 import { keptCapabilities } from '../../services/cli/stack/service-privileges.ts'
 import { capabilityNames } from '../../shared/capabilities.ts'
-import { loadConfig } from '../../shared/config.ts'
+import { busAccess, loadConfig } from '../../shared/config.ts'
 import { readMountTable } from '../../shared/mount-table.ts'
 import {
   cgroupsOf,
@@ -22,14 +22,17 @@ import {
   processesNaming,
   subvolume,
 } from '../helpers/kernel-facts.ts'
+import { makeLink } from '../helpers/hosts.ts'
 import { eventually } from '../helpers/stack.ts'
 import { makeBaseImages } from './base-images.ts'
 import { docker, overrideFor, startDocker } from './docker-daemon.ts'
+import { deployedNode, joinedHost } from './joined-hosts.ts'
 import { plainClient } from './plain-client.ts'
 import { composeServices, containerOf, pidOf, stackMemory } from './stack-containers.ts'
 
 const settled = { timeout: 120_000, cwd: join(projectDirectory, 'deploy') }
-const compose = (...verb: string[]) => execa('docker', ['compose', '--profile', 'single', ...verb], settled)
+const compose = (...verb: string[]) =>
+  execa('docker', ['compose', '--profile', 'single', '--profile', 'fleet', ...verb], settled)
 
 const step = async (what: string, act: () => Promise<unknown>): Promise<void> => {
   const start = performance.now()
@@ -50,6 +53,7 @@ const capabilities = async (): Promise<string[]> => {
 }
 
 await using docked = await startDocker()
+await using link = await makeLink()
 const root = await mkdtemp(join(tmpdir(), 'dolly-deployed-'))
 await using cleaning = new AsyncDisposableStack()
 cleaning.defer(() => rmSync(root, { recursive: true, force: true }))
@@ -58,7 +62,9 @@ Object.assign(process.env, {
   DOLLY_ROOT: root,
   DOLLY_NODE: `compose-${basename(root).slice(-6).toLowerCase()}`,
   DOLLY_COWFS_SIZE: '1G',
+  DOLLY_NATS_LISTEN: link.address(1),
   DOLLY_NATS_PORT: String(await freePort([])),
+  DOLLY_HEARTBEAT_MS: '500',
   DOLLY_BUILD_NETWORK: 'host',
   DOLLY_IMAGE: 'dolly-test',
   COMPOSE_PROGRESS: 'quiet',
@@ -137,11 +143,18 @@ await step('a host is deployed by one command', () => deploy(config))
     const states = async () => await docker('ps', '--format', '{{.Status}}')
     await eventually(
       'all are healthy',
-      async () => (await states()).match(/\(healthy\)/g)?.length === 6,
+      async () => (await states()).match(/\(healthy\)/g)?.length === composeServices.length,
       90_000,
     )
   })
   console.log(`  memory of the stack: ${await stackMemory()} MiB`)
+
+  await step('there may be more than one orchestrator', () =>
+    compose('up', '--detach', '--no-deps', '--scale', 'orchestrator=2', 'orchestrator'),
+  )
+  const bus = { link, client, url: busAccess(config, 'client').url }
+  await step('a second host joins, and has a container by its name', () => joinedHost(bus))
+  await step('a host that has joined is deployed as a node: the services alone', () => deployedNode(bus))
 
   await step(
     'what is undeployed with a container running leaves it running, and is deployed again',

@@ -2,7 +2,15 @@ import { readFile } from 'node:fs/promises'
 import { docker } from './docker-daemon.ts'
 
 /** Names of Compose's services that stay, each a container of Docker's. */
-export const composeServices = ['nats', 'storage', 'cgroup', 'network', 'namespace', 'orchestrator'] as const
+export const composeServices = [
+  'nats',
+  'registrar',
+  'storage',
+  'cgroup',
+  'network',
+  'namespace',
+  'orchestrator',
+] as const
 export type ComposeService = (typeof composeServices)[number]
 
 /** The container of Docker's that a service has now. */

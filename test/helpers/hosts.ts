@@ -15,7 +15,7 @@ import { deleteContainers, eventually } from './stack.ts'
 const prefixLength = 24
 
 /** A link of the kernel's that its hosts have their addresses on, of RFC 2544's range for tests, and the test one too. */
-const makeLink = async () => {
+export const makeLink = async () => {
   const tag = shortHash(`${process.pid}\0${performance.now()}`, 6)
   const bridge = `dtest-${tag}`
   const third = process.pid % 250
@@ -84,7 +84,7 @@ const plugIn = async ({ bridge, tag, address }: Link, number: number, anchor: nu
  * A host made of namespaces: its own network, interfaces, named namespaces and root directory, with the cgroups and
  * the processes of the real one. Disposing takes its stack down and leaves nothing.
  */
-const makeHost = async (link: Link, number: number, env: Record<string, string>) => {
+export const makeHost = async (link: Link, number: number, env: Record<string, string>) => {
   const root = await mkdtemp(join(tmpdir(), 'dolly-test-'))
   const anchor = await makeNamespaces(root)
   const pid = anchor.pid ?? 0

@@ -23,7 +23,8 @@ const join = async (
     const node = name ?? (process.env['DOLLY_NODE'] || undefined)
     const joined = await joinHost(loadConfig(), { url, token, node })
     if (json) return printJson(joined)
-    remark(`joined as node ${joined.node}, with subnet ${joined.subnet}; "dolly up -d" starts its services`)
+    remark(`joined as node ${joined.node}, with subnet ${joined.subnet}`)
+    remark('"dolly up -d", "make deploy" or "dolly system install --now" starts its services')
   } catch (error) {
     if (!(error instanceof Failure)) throw error
     throw new Failure(error.code, `cannot join ${url}: ${reasonOf(error)}`, { cause: error })

@@ -1,7 +1,7 @@
 import type { Command } from 'commander'
 import type { Node } from '../../../shared/contracts/node.ts'
 import { verbs } from '../../../shared/contracts/verbs.ts'
-import { loadConfig } from '../../../shared/config.ts'
+import { busAccess, loadConfig } from '../../../shared/config.ts'
 import { durationMs } from '../../../shared/contracts/quantity.ts'
 import { Failure } from '../../../shared/failure.ts'
 import { giveToken } from '../join/give-token.ts'
@@ -45,12 +45,13 @@ const span = (text: string): number => {
 }
 
 const token = async ({ node, ttl, json }: { node?: string; ttl: string; json?: boolean }): Promise<void> => {
-  const { token: made, text } = await giveToken(loadConfig(), { node: node ?? null, ttlMs: span(ttl) })
+  const config = loadConfig()
+  const { token: made, text } = await giveToken(config, { node: node ?? null, ttlMs: span(ttl) })
   if (json) return printJson({ token: text, node: made.node, expiresAt: made.expiresAt })
   printLine(text)
-  remark(
-    `once, until ${made.expiresAt}, for ${made.node ? `node ${made.node}` : 'any node'}: dolly join URL --token …`,
-  )
+  const { url } = busAccess(config, 'operator')
+  const whom = made.node ? `node ${made.node}` : 'any node'
+  remark(`once, until ${made.expiresAt}, for ${whom}: dolly join ${url} --token …`)
 }
 
 const remove = async (names: string[], { force = false }: { force?: boolean }): Promise<void> => {

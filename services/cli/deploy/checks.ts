@@ -4,6 +4,7 @@ import { type Config, readAccess } from '../../../shared/config.ts'
 import { Failure, errnoOf, reasonOf } from '../../../shared/failure.ts'
 import { run } from '../../../shared/recorder.ts'
 import { kernelChecks } from '../stack/kernel-checks.ts'
+import { requireBus, requireKeys } from '../stack/bus-elsewhere.ts'
 import { type Keeper, requireNoKeeper } from '../stack/deployment.ts'
 import { natsFiles, serverName } from '../stack/nats-configuration.ts'
 import { isFree, loopback } from '../stack/nats-port.ts'
@@ -41,14 +42,28 @@ export const requireKernel = async (): Promise<void> => {
   )
 }
 
-export const requirePort = async (config: Config, port: number): Promise<void> => {
-  if (await isFree(port)) return
-  if ((await greetingName(`nats://${loopback}:${port}`)) === serverName(config)) return
+/** Whether the server of this stack can listen, or does already. */
+const requirePort = async (config: Config, port: number): Promise<void> => {
+  const address = config.natsListen ?? loopback
+  if (await isFree(port, address)) return
+  if ((await greetingName(`nats://${address}:${port}`)) === serverName(config)) return
+  if (!(await isFree(0, address)))
+    throw new Failure('host_unfit', `no interface of this host has DOLLY_NATS_LISTEN "${address}"`)
   throw new Failure(
     'conflict',
-    `port ${port} of ${loopback} is in use by something else; DOLLY_NATS_PORT takes another`,
+    `port ${port} of ${address} is in use by something else; DOLLY_NATS_PORT takes another`,
   )
 }
+
+/** What a host asks for to be on its bus: a place for the server, or a way to the bus that it has joined. */
+export const busChecks = (config: Config, port: number): readonly Promise<void>[] =>
+  config.joined
+    ? [requireKeys(config), requireBus(config)]
+    : [
+        requirePort(config, port),
+        // Refuses a file of passwords that others can read.
+        Promise.resolve().then(() => void readAccess(natsFiles(config).access)),
+      ]
 
 export const requireOwn = async (config: Config, keeper: Keeper): Promise<void> => {
   const supervisor = await runningSupervisor(config)
@@ -79,12 +94,10 @@ export const requireDeployable = async (config: Config, port: number) => {
     findCompose(),
     engineVersion(),
     requireOwn(config, 'Compose'),
-    requirePort(config, port),
     requireKernel(),
     requireShared(config.root),
     requireShared('/run/netns'),
-    // Refuses a file of passwords that others can read.
-    Promise.resolve().then(() => void readAccess(natsFiles(config).access)),
+    ...busChecks(config, port),
   ] as const
   await all('deploy', looks)
   return { ...(await looks[0]), engine: await looks[1] }

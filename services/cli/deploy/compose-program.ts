@@ -62,13 +62,19 @@ export const engineVersion = async (): Promise<string> => {
   )
 }
 
-/** Runs a verb of Compose on Dolly's file; what it says goes where this program's words go. Throws `Failure` (`system`). */
+/** Parts of Dolly's file: all of one host, who lets others join it, or the host services on a bus elsewhere. */
+export const profiles = ['single', 'fleet', 'node'] as const
+export type Profile = (typeof profiles)[number]
+
+/**
+ * Runs a verb of Compose on these parts of Dolly's file; what it says goes where this program's words go. Throws
+ * `Failure` (`system`).
+ */
 export const compose = async (
   words: readonly string[],
-  verb: readonly string[],
-  env: NodeJS.ProcessEnv,
+  { parts, verb, env }: { parts: readonly Profile[]; verb: readonly string[]; env: NodeJS.ProcessEnv },
 ): Promise<void> => {
-  const [file = '', ...args] = [...words, '--profile', 'single', ...verb]
+  const [file = '', ...args] = [...words, ...parts.flatMap((part) => ['--profile', part]), ...verb]
   const child = spawn(file, args, {
     cwd: directory,
     env: { ...process.env, ...env },

@@ -2,7 +2,7 @@ import type { Config } from '../../../shared/config.ts'
 import { remark } from '../output/print.ts'
 import { forgetKeeper } from '../stack/deployment.ts'
 import { releaseHost } from '../stack/release-host.ts'
-import { compose, findCompose } from './compose-program.ts'
+import { compose, findCompose, profiles } from './compose-program.ts'
 import { settingsOf } from './settings.ts'
 
 /**
@@ -15,6 +15,6 @@ export const undeploy = async (config: Config, env: NodeJS.ProcessEnv = process.
   const { containers, kept } = await releaseHost(config)
   if (containers.length > 0) remark(`containers that stay: ${containers.join(', ')}`)
   for (const reason of kept) remark(`cannot release ${reason}`)
-  await compose(words, ['down', '--remove-orphans'], settings)
+  await compose(words, { parts: profiles, verb: ['down', '--remove-orphans'], env: settings })
   await forgetKeeper(config)
 }

@@ -7,7 +7,7 @@ import { writeDurably } from '../../../shared/durable-file.ts'
 export const accessFile = (names: Config['names']): string => join(names.nats, 'access.json')
 
 /** One user of the bus: a directory each, which a program can be given alone and in which the file may be replaced. */
-const ownAccessFile = (names: Config['names'], role: string): string =>
+export const ownAccessFile = (names: Config['names'], role: string): string =>
   join(names.nats, 'users', role, 'access.json')
 
 /** Writes where the bus is and who its users are: all in one file, and each in one of its own. */

@@ -68,12 +68,16 @@ const usersOf = (config: Config, before?: BusAccess): BusAccess['users'] =>
 /** The server's configuration language is a superset of JSON. */
 const asText = (value: object): string => JSON.stringify(value, null, 2)
 
+/** Where the stack's own server is with this port. */
+export const urlAt = ({ natsListen }: Config, port: number): string =>
+  `nats://${natsListen ?? loopback}:${port}`
+
 /** Writes the configuration and the credentials of a server at this port; passwords are kept from an earlier start. */
 export const writeNatsConfigurationAt = async (config: Config, port: number): Promise<BusAccess> => {
   const { configuration, store } = natsFiles(config)
   await mkdir(store, { recursive: true, mode: 0o700 })
   const access = {
-    url: `nats://${config.natsListen ?? loopback}:${port}`,
+    url: urlAt(config, port),
     users: usersOf(config, readAccess(natsFiles(config).access)),
   }
   await writeAccess(config, access)

@@ -11,7 +11,7 @@ import { bootstrapBus } from './bootstrap-bus.ts'
 import { environmentOf, memoryOptions } from './stack-environment.ts'
 import { startNatsServer } from './start-nats-server.ts'
 import { endOrphans } from './orphans.ts'
-import { projectDirectory, serviceNames } from './project.ts'
+import { projectDirectory, servicesOf } from './project.ts'
 import { releaseHost } from './release-host.ts'
 import { boundLog } from './service-log.ts'
 import { confined } from './service-privileges.ts'
@@ -27,14 +27,8 @@ export interface Service {
   main: string
 }
 
-const everyService: readonly Service[] = serviceNames.map((name) => ({
-  name,
-  main: `services/${name}/main.ts`,
-}))
-
-/** A host that has joined a bus elsewhere is led by the orchestrators there. */
-const servicesOf = ({ joined }: Config): readonly Service[] =>
-  joined ? everyService.filter(({ name }) => name !== 'orchestrator') : everyService
+const programsOf = (config: Config): readonly Service[] =>
+  servicesOf(config).map((name) => ({ name, main: `services/${name}/main.ts` }))
 
 export interface SupervisorOptions {
   log: Log
@@ -100,7 +94,7 @@ const servicesAnswer = async (
  * answer. From then on it restarts what dies, until `stop`. Throws `Failure`, with all it began undone.
  */
 export const supervise = async (config: Config, options: SupervisorOptions) => {
-  const { log, onProgress = () => {}, services: wanted = servicesOf(config), natsServers, signal } = options
+  const { log, onProgress = () => {}, services: wanted = programsOf(config), natsServers, signal } = options
   await mkdir(config.root, { recursive: true, mode: 0o755 })
   await mkdir(config.names.logs, { recursive: true, mode: 0o750 })
   const lock = await lockStack(config)

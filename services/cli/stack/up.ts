@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import type { Config } from '../../../shared/config.ts'
 import { Failure, type FailureCode } from '../../../shared/failure.ts'
 import { createLog } from '../../../shared/log.ts'
+import { requireBus, requireKeys } from './bus-elsewhere.ts'
 import { requireNoKeeper } from './deployment.ts'
 import { requireFitHost } from './host-checks.ts'
 import { projectDirectory } from './project.ts'
@@ -42,6 +43,10 @@ export const upInForeground = async (
   for (const name of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.once(name, () => end(`got ${name}`))
   signal?.addEventListener('abort', () => end('asked to stop'), { once: true })
   await requireFitHost(config)
+  if (config.joined) {
+    await requireKeys(config)
+    await requireBus(config)
+  }
   const supervisor = await supervise(config, {
     log,
     signal: stopping.signal,

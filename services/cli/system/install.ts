@@ -1,19 +1,20 @@
 import { existsSync } from 'node:fs'
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { type Config, readAccess } from '../../../shared/config.ts'
+import { type Config, busAccess } from '../../../shared/config.ts'
 import { writeDurably } from '../../../shared/durable-file.ts'
 import { Failure } from '../../../shared/failure.ts'
 import { run } from '../../../shared/recorder.ts'
 import { rememberNode } from '../../../shared/root-node.ts'
-import { all, requireKernel, requireOwn, requirePort } from '../deploy/checks.ts'
+import { all, busChecks, requireKernel, requireOwn } from '../deploy/checks.ts'
 import { settingsOf } from '../deploy/settings.ts'
+import { letsJoin } from '../join/lets-join.ts'
 import { remark } from '../output/print.ts'
 import { writeKeeper } from '../stack/deployment.ts'
 import { findNatsServer } from '../stack/nats-binary.ts'
-import { natsFiles, writeNatsConfigurationAt } from '../stack/nats-configuration.ts'
+import { urlAt, writeNatsConfigurationAt } from '../stack/nats-configuration.ts'
 import { servicesAnswer } from '../stack/services-answer.ts'
-import { target, unitDirectory, unitFiles } from './units.ts'
+import { type BusHere, target, unitDirectory, unitFiles } from './units.ts'
 
 /** Throws `Failure` (`host_unfit`) unless systemd runs this host and we may tell it what to do; see sd_booted(3). */
 export const requireSystemd = (verb: string): void => {
@@ -45,6 +46,11 @@ const settingsText = (env: NodeJS.ProcessEnv): string =>
     .map(([name, value = '']) => `${name}="${value.replaceAll(/["\\$`]/g, String.raw`\$&`)}"\n`)
     .join('')
 
+const busHere = async (config: Config, port: number): Promise<BusHere> => ({
+  nats: (await findNatsServer()).path,
+  fleet: await letsJoin(config, urlAt(config, port)),
+})
+
 /**
  * Puts this stack's units in place and enables them; with `now` starts them and waits until every service answers.
  * Again it brings them to what this version says. Throws `Failure` before anything is changed when the host is not fit.
@@ -55,17 +61,11 @@ export const install = async (
 ): Promise<void> => {
   requireSystemd('install')
   const { port } = settingsOf(config, env)
-  const nats = findNatsServer()
-  await all('install', [
-    nats,
-    requireOwn(config, 'systemd'),
-    requirePort(config, port),
-    requireKernel(),
-    Promise.resolve().then(() => void readAccess(natsFiles(config).access)),
-  ])
-  const units = unitFiles(config, (await nats).path)
+  const bus = config.joined ? Promise.resolve(undefined) : busHere(config, port)
+  await all('install', [bus, requireOwn(config, 'systemd'), requireKernel(), ...busChecks(config, port)])
+  const units = unitFiles(config, await bus)
   await mkdir(config.names.networkState, { recursive: true, mode: 0o700 })
-  await writeNatsConfigurationAt(config, port)
+  if (!config.joined) await writeNatsConfigurationAt(config, port)
   await writeKeeper(config, 'systemd')
   await writeDurably(join(config.root, 'settings'), settingsText(env))
   await rememberNode(config)
@@ -76,5 +76,6 @@ export const install = async (
   await run('systemctl', ['restart', target], { timeoutMs: 120_000 })
   const logs = "journalctl --unit 'dolly-*'"
   await servicesAnswer(config, { verb: 'install', logs, ended: failedUnit })
-  remark(`ready: node ${config.node}, root ${config.root}, NATS at port ${port}`)
+  const { url } = busAccess(config, 'operator')
+  remark(`ready: node ${config.node}, root ${config.root}, NATS at ${url}`)
 }

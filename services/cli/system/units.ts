@@ -11,8 +11,21 @@ export const target = 'dolly.target'
 
 const templates = join(projectDirectory, 'deploy/systemd')
 
-/** Names of the units, as systemctl(1) takes them. */
+/** Names of all units, as systemctl(1) takes them. */
 export const unitNames = (): string[] => readdirSync(templates)
+
+/** What is where the bus is, and nowhere else. */
+const besideBus = ['nats', 'streams', 'orchestrator'].map((name) => `dolly-${name}.service`)
+const registrar = 'dolly-registrar.service'
+
+/** What of the bus a host has: its server, if it is here, and whether others join it. */
+export interface BusHere {
+  nats: string
+  fleet: boolean
+}
+
+const unitsOf = (bus: BusHere | undefined): string[] =>
+  unitNames().filter((name) => (name === registrar ? bus?.fleet : bus || !besideBus.includes(name)))
 
 /** A unit file has no quotes for such paths in every place. */
 const plain = (name: string, path: string): string => {
@@ -23,16 +36,18 @@ const plain = (name: string, path: string): string => {
   )
 }
 
-/** The text of each unit by its name, for this project, root and node. */
-export const unitFiles = ({ root, node }: Config, nats: string): Map<string, string> => {
+/** The text of each unit of this host by its name; without a bus, of one that has joined. */
+export const unitFiles = ({ root, node }: Config, bus?: BusHere): Map<string, string> => {
+  const names = unitsOf(bus)
   const values: Record<string, string> = {
     project: plain('project', projectDirectory),
     program: plain('program', process.execPath),
     root: plain('root', root),
     node,
-    nats: plain('server', nats),
+    ...(bus ? { nats: plain('server', bus.nats) } : {}),
+    services: names.filter((name) => name !== target).join(' '),
   }
   const filled = (text: string) =>
-    text.replaceAll(/@(project|program|root|node|nats)@/g, (_, name: string) => values[name] ?? '')
-  return new Map(unitNames().map((name) => [name, filled(readFileSync(join(templates, name), 'utf8'))]))
+    text.replaceAll(/@(project|program|root|node|nats|services)@/g, (_, name: string) => values[name] ?? '')
+  return new Map(names.map((name) => [name, filled(readFileSync(join(templates, name), 'utf8'))]))
 }

@@ -2,7 +2,7 @@ import { connectBus } from '../../../../shared/bus.ts'
 import type { Config } from '../../../../shared/config.ts'
 import { Failure } from '../../../../shared/failure.ts'
 import type { HostCheck } from '../../stack/host-checks.ts'
-import { serviceNames } from '../../stack/project.ts'
+import { servicesOf } from '../../stack/project.ts'
 import { noLog } from '../bus/session.ts'
 
 const rounds = 10
@@ -32,7 +32,7 @@ export const replyChecks = async (config: Config): Promise<HostCheck[]> => {
     return { ...check, ok: most <= promptMs, found: `within ${most.toFixed(1)} ms` }
   }
   try {
-    return await Promise.all(serviceNames.map(slowest))
+    return await Promise.all(servicesOf(config).map(slowest))
   } finally {
     await bus.close()
   }
