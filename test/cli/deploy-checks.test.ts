@@ -58,6 +58,14 @@ test('an address that no interface has is refused before anything is written', a
   t.deepEqual(await readdir(temporary.config.root), [])
 })
 
+test('a bus with TLS is refused for services in Docker', async (t) => {
+  await using temporary = await temporaryConfig()
+  const { config } = temporary
+  const natsTls = { ...config.natsTls, ca: '/etc/ssl/certs/ca-certificates.crt' }
+  const error = await t.throwsAsync(() => requireDeployable({ ...config, natsTls }, 4222))
+  t.regex(error?.message ?? '', /the bus uses TLS, whose certificates services in Docker do not see/)
+})
+
 test('a host that has joined is refused without its keys, with keys that others can read, and without its bus', async (t) => {
   await using temporary = await temporaryConfig()
   const { root, names } = temporary.config

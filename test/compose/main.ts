@@ -149,9 +149,11 @@ await step('a host is deployed by one command', () => deploy(config))
   })
   console.log(`  memory of the stack: ${await stackMemory()} MiB`)
 
-  await step('there may be more than one orchestrator', () =>
-    compose('up', '--detach', '--no-deps', '--scale', 'orchestrator=2', 'orchestrator'),
-  )
+  await step('there may be more than one orchestrator', async () => {
+    process.env['DOLLY_ORCHESTRATORS'] = '2'
+    await compose('up', '--detach', '--no-deps', 'orchestrator')
+    assert.equal((await containerOf('orchestrator')).split('\n').length, 2)
+  })
   const bus = { link, client, url: busAccess(config, 'client').url }
   await step('a second host joins, and has a container by its name', () => joinedHost(bus))
   await step('a host that has joined is deployed as a node: the services alone', () => deployedNode(bus))

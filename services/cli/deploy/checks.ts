@@ -74,6 +74,15 @@ export const requireOwn = async (config: Config, keeper: Keeper): Promise<void> 
   )
 }
 
+/** A service in Docker sees its own directory of `<root>/nats` and no other file about the bus. */
+const requirePlain = async ({ natsTls }: Config): Promise<void> => {
+  if (Object.values(natsTls).every((file) => file === undefined)) return
+  throw new Failure(
+    'host_unfit',
+    'the bus uses TLS, whose certificates services in Docker do not see; "dolly up" and "dolly system install" can',
+  )
+}
+
 /** Waits for all looks; throws one `Failure` with a sentence for each that failed. */
 export const all = async (verb: string, looks: readonly Promise<unknown>[]): Promise<void> => {
   const reasons = (await Promise.allSettled(looks)).flatMap((result) => {
@@ -94,6 +103,7 @@ export const requireDeployable = async (config: Config, port: number) => {
     findCompose(),
     engineVersion(),
     requireOwn(config, 'Compose'),
+    requirePlain(config),
     requireKernel(),
     requireShared(config.root),
     requireShared('/run/netns'),
