@@ -8,11 +8,17 @@
 #include <stddef.h>
 #include <inttypes.h>
 #include <seccomp.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum { MAX_LINE = 512, MAX_ARGUMENTS = 6, EXIT_USAGE = 125 };
+
+/* A hundred times what the default profile takes: a profile is anyone's, and libseccomp's time grows with the square of a call's rules. */
+enum { MOST_SECONDS = 5, MOST_MEMORY = 256 << 20 };
 
 static int add_arch(scmp_filter_ctx context, const char *name)
 {
@@ -85,10 +91,49 @@ static int read_rules(scmp_filter_ctx context, char *line, int fd)
 	return error;
 }
 
+static void give_up(int signal_number)
+{
+	static const char reason[] = "dolly-seccomp: it is too large: it takes more than 5 s of a processor\n";
+	(void)signal_number;
+	_exit(write(STDERR_FILENO, reason, sizeof reason - 1) > 0 ? EXIT_USAGE : EXIT_USAGE + 1);
+}
+
+static int bound(void)
+{
+	const struct rlimit time = { MOST_SECONDS, MOST_SECONDS + 1 }, memory = { MOST_MEMORY, MOST_MEMORY };
+	const struct sigaction tell = { .sa_handler = give_up };
+	if (sigaction(SIGXCPU, &tell, NULL) || setrlimit(RLIMIT_CPU, &time))
+		return errno;
+#ifdef __SANITIZE_ADDRESS__
+	/* Its shadow is terabytes of addresses. */
+	return (void)memory, 0;
+#else
+	return setrlimit(RLIMIT_AS, &memory) ? errno : 0;
+#endif
+}
+
+static int write_filter(scmp_filter_ctx context, int fd)
+{
+	struct stat status;
+	const int error = seccomp_export_bpf(context, fd);
+	if (error)
+		return error;
+	/* Else the kernel's refusal would be each container's. */
+	if (fstat(fd, &status))
+		return errno;
+	if ((size_t)status.st_size > BPF_MAXINSNS * sizeof(struct sock_filter))
+		return EFBIG;
+	/* It is kept for every later container: half of it after a power loss would refuse them all. */
+	return fsync(fd) || close(fd) ? errno : 0;
+}
+
 int main(int argc, char **argv)
 {
 	char line[MAX_LINE] = "";
 	uint32_t action = 0;
+	int error = bound();
+	if (error)
+		return refuse("limit itself", error);
 	if (argc != 2 || !fgets(line, sizeof line, stdin) || sscanf(line, "default %" SCNu32, &action) != 1)
 		return refuse("begin: give a file, and \"default ACTION\" first", EINVAL);
 	const scmp_filter_ctx context = seccomp_init(action);
@@ -98,13 +143,12 @@ int main(int argc, char **argv)
 	if (fd < 0)
 		return refuse("open its file", errno);
 	/* A binary tree: half a dozen comparisons a call instead of some hundreds. */
-	int error = seccomp_attr_set(context, SCMP_FLTATR_CTL_OPTIMIZE, 2);
+	error = seccomp_attr_set(context, SCMP_FLTATR_CTL_OPTIMIZE, 2);
 	if (!error)
 		error = read_rules(context, line, fd);
 	if (error)
 		return refuse(line, error);
-	error = seccomp_export_bpf(context, fd);
+	error = write_filter(context, fd);
 	seccomp_release(context);
-	/* It is kept for every later container: half of it after a power loss would refuse them all. */
-	return error || fsync(fd) || close(fd) ? refuse("write the filter", error ? error : errno) : 0;
+	return error ? refuse("write the filter", error) : 0;
 }
