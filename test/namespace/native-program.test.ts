@@ -1,12 +1,16 @@
-import { execFile } from 'node:child_process'
+import { execFile, spawnSync } from 'node:child_process'
+import { closeSync, existsSync, openSync, readFileSync } from 'node:fs'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
 import test from 'ava'
+import { waitFor } from '../../services/namespace/bounded-wait.ts'
 import { type Operation, encodePlan } from '../../services/namespace/operation.ts'
 import { nativeProgram } from '../../services/namespace/native-program.ts'
+import { parseReport } from '../../services/namespace/report.ts'
 import { run } from '../../shared/recorder.ts'
+import { namespaceHost } from './namespace-host.ts'
 
 const native = dirname(nativeProgram)
 const builds = { release: nativeProgram, sanitized: join(native, 'dolly-init-sanitize') }
@@ -128,6 +132,36 @@ for (const [build, program] of Object.entries(builds)) {
     }
   })
 }
+
+test('sanitized: a whole container’s plan is enacted without a report, and its command runs', async (t) => {
+  await using host = await namespaceHost()
+  await host.make('x', { args: ['sh', '-c', 'echo from inside > /said'], ownNetwork: true, tmpfs: ['/run'] })
+  t.is(await host.exitCode('x'), 0)
+  const paths = host.paths('x')
+  const made = join(host.rootfs, 'said')
+  await rm(made)
+  const pidFile = join(paths.directory, 'sanitized.pid')
+  const complaints = join(paths.directory, 'complaints')
+  // Files: init inherits them, and a pipe would not end before it does.
+  const output = openSync(complaints, 'w')
+  const { status } = spawnSync(
+    builds.sanitized,
+    ['create', '--bundle', paths.directory, '--pid-file', pidFile, 'x'],
+    // A check for leaks traces the program, which is not dumpable.
+    { stdio: ['ignore', output, output], env: { ASAN_OPTIONS: 'detect_leaks=0' } },
+  )
+  closeSync(output)
+  t.deepEqual([status, await readFile(complaints, 'utf8')], [0, ''])
+  const report = parseReport(await readFile(paths.report, 'utf8'))
+  t.true(report.length > 60)
+  t.deepEqual(
+    report.filter(({ errno }) => errno !== 0),
+    [],
+  )
+  await writeFile(paths.fifo, '')
+  const heard = await waitFor(() => (existsSync(made) && readFileSync(made, 'utf8')) || undefined, 10_000)
+  t.is(heard, 'from inside\n')
+})
 
 test('usage errors say how to use it', async (t) => {
   for (const args of [[], ['dance'], ['create'], ['create', '--bundle'], ['attach'], ['check']]) {
