@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { z } from 'zod'
-import { publicMessages, verbs } from '../../shared/contracts/verbs.ts'
+import { permissionsOf } from '../../services/cli/stack/nats-permissions.ts'
+import { publicMessages } from '../../shared/contracts/verbs.ts'
 import { durableCommands } from '../../shared/subjects.ts'
 import {
   binaryBodies,
@@ -23,9 +24,10 @@ const mostIds = 2000
 const utf8 = new TextEncoder()
 
 const commandSubjects: readonly string[] = durableCommands
-const verbSubjects = Object.values(verbs)
-  .filter(({ role }) => role === 'client')
-  .map(({ subject }) => subject)
+/** Verbs, and the server's own answers: what the permissions say is what is tried. */
+const otherSubjects = permissionsOf('client', 'any').publish.filter(
+  (subject) => !commandSubjects.includes(subject),
+)
 
 /** Values that are right somewhere. */
 const plausibleValues: unknown[] = [
@@ -59,6 +61,17 @@ const plausibleValues: unknown[] = [
   { inject: [{ step: 'storage', point: 'before-act', action: 'kill-service' }] },
 ]
 
+/** What the server's API takes to read by. */
+const directGet = [
+  'seq',
+  'batch',
+  'last_by_subj',
+  'next_by_subj',
+  'multi_last',
+  'max_bytes',
+  'start_time',
+  'up_to_seq',
+]
 const strangeKeys = ['__proto__', 'constructor', '', 'toString', 'a.b', '\0', 'Image', 'x'.repeat(5000)]
 
 /** The keys that a message of this subject may have. */
@@ -66,7 +79,7 @@ const keysOf = (subject: string): string[] => {
   const schema = publicMessages[subject]
   const shapes = schema instanceof z.ZodDiscriminatedUnion ? schema.options : [schema]
   const keys = shapes.flatMap((shape) => (shape instanceof z.ZodObject ? Object.keys(shape.shape) : []))
-  return keys.length > 0 ? keys : ['id', 'name', 'force']
+  return keys.length > 0 ? keys : ['id', 'name', 'force', ...directGet]
 }
 
 const nasty = fc.constantFrom(...nastyValues)
@@ -120,7 +133,7 @@ const headersOf = fc.oneof(
 
 const subjectOf = fc.oneof(
   { weight: 2, arbitrary: fc.constantFrom(...commandSubjects) },
-  { weight: 8, arbitrary: fc.constantFrom(...verbSubjects) },
+  { weight: 8, arbitrary: fc.constantFrom(...otherSubjects) },
 )
 
 /** Every subject that a client may publish, with everything that it should not publish there. */
