@@ -27,7 +27,8 @@ type ExecInput = z.output<typeof processExec.input>
 
 const execIdPattern = /^[a-f0-9]{16}$/
 
-const execPaths = (host: NamespaceHost, id: string, execId: string): BundlePaths => {
+/** The bundle of an exec or a copy. Throws `Failure` (`not_found`). */
+export const execPaths = (host: NamespaceHost, id: string, execId: string): BundlePaths => {
   const paths = bundlePaths(host.paths(id).exec(execId))
   if (execIdPattern.test(execId) && readIfThere(paths.plan) !== undefined) return paths
   throw new Failure('not_found', `cannot find exec ${execId} in container ${id}`)

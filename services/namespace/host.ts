@@ -10,6 +10,7 @@ import { type BundlePaths, bundlePaths } from './bundle.ts'
 import { readCgroupMounts } from './cgroup-mounts.ts'
 import { type MonitorHost, createSpawner } from './monitor.ts'
 import type { PreparedLaunches } from './prepared-launch.ts'
+import { type OpenStreams, openStreams } from './streams/open-streams.ts'
 import { type Filters, createFilters } from './seccomp/filters.ts'
 
 /** What the service keeps of its host in memory; all of it found out again at the next start. */
@@ -20,6 +21,8 @@ export interface NamespaceHost {
   monitor: MonitorHost
   /** Monitors that were started ahead of their containers. */
   prepared: PreparedLaunches
+  /** What clients elsewhere have open of its containers. */
+  streams: OpenStreams
   cgroupMounts: readonly Mount[]
   filters: Filters
   allowPrivileged: boolean
@@ -59,6 +62,7 @@ export const prepareHost = async (
     exitFile: (id) => join(names.exits, id),
     monitor: { conmon, spawner },
     prepared: new Map(),
+    streams: openStreams(),
     cgroupMounts: readCgroupMounts(),
     filters,
     allowPrivileged,

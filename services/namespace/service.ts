@@ -29,6 +29,7 @@ import { inventory, releaseHost } from './inventory.ts'
 import { endContainer, removeContainer } from './removal.ts'
 import { stateOf } from './state.ts'
 import { killContainer, stopContainer } from './stop.ts'
+import { streamEndpoints } from './streams/endpoints.ts'
 
 /** One verb for the quick `start` and for the lab's last step. */
 const StartInput = z.object({ id: ContainerId, start: z.boolean().default(true) })
@@ -118,10 +119,13 @@ export const namespaceService = (config: Config): HostServiceDefinition => {
       capacity: { containers: config.host.containers },
       features: { kernel: kernelRelease() },
     }),
-    endpoints: [...steps(host), ...operations(host)],
+    endpoints: [...steps(host), ...operations(host), ...streamEndpoints(host)],
     prepare: async ({ record }) => {
       prepared = await prepareHost(config, record)
     },
-    watch: (context, signal) => watchExits(host(), context, signal),
+    watch: (context, signal) => {
+      signal.addEventListener('abort', () => host().streams.closeAll())
+      return watchExits(host(), context, signal)
+    },
   }
 }

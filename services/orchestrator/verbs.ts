@@ -4,6 +4,7 @@ import { verbs } from '../../shared/contracts/verbs.ts'
 import { findLeaks } from './leaks.ts'
 import { pageOf } from './page.ts'
 import type { Starter } from './restarts.ts'
+import { streamVerbs } from './stream-verbs.ts'
 import { type VerbHandler, type VerbParts, handler } from './verb-handler.ts'
 
 const lifecycle = (parts: VerbParts, start: Starter): VerbHandler[] => {
@@ -113,4 +114,5 @@ export const verbHandlers = (parts: VerbParts, start: Starter): VerbHandler[] =>
   ...queries(parts),
   ...lifecycle(parts, start),
   ...execution(parts),
+  ...streamVerbs(parts),
 ]

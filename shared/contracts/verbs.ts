@@ -7,6 +7,7 @@ import { Node } from './node.ts'
 import { Page, PageRequest } from './page.ts'
 import { Image, Volume } from './operations.ts'
 import * as host from './operations.ts'
+import * as streams from './streams.ts'
 
 /** A public request: `<kind>.<verb>`, answered by any orchestrator. */
 export interface Verb<In extends z.ZodType = z.ZodType, Out extends z.ZodType = z.ZodType> {
@@ -43,6 +44,9 @@ const SagaSummary = z.object({
 /** A container by its id, its name or an unambiguous beginning of its id. */
 const container = z.string().min(1).max(128)
 const Target = z.strictObject({ container })
+/** The node is named: to look the container up in the log for each piece would take longer than the piece. */
+const ofStream = <Shape extends z.ZodRawShape>(input: z.ZodObject<Shape>) =>
+  input.extend({ node: NodeName }).strict()
 
 export const verbs = {
   containerGet: verb('container.get', Target, Container),
@@ -85,6 +89,29 @@ export const verbs = {
       host.CopyIn.extend({ container }),
     ]),
     host.processCopy.output.extend({ id: z.string(), node: z.string() }),
+  ),
+  /** Opens the standard streams of the container, or of an exec or copy in it; what follows names the stream and its node. */
+  containerAttach: verb(
+    'container.attach',
+    Target.extend({ execId: z.string().optional() }),
+    streams.streamAttach.output.extend({ id: z.string(), node: NodeName }),
+  ),
+  containerLogs: verb(
+    'container.logs',
+    streams.streamLogs.input.omit({ id: true }).extend({ container }).strict(),
+    streams.streamLogs.output.extend({ id: z.string(), node: NodeName }),
+  ),
+  streamRead: verb('container.stream-read', ofStream(streams.streamRead.input), streams.streamRead.output),
+  streamWrite: verb(
+    'container.stream-write',
+    ofStream(streams.streamWrite.input),
+    streams.streamWrite.output,
+  ),
+  streamResize: verb('container.resize', ofStream(streams.streamResize.input), streams.streamResize.output),
+  streamClose: verb(
+    'container.stream-close',
+    ofStream(streams.streamClose.input),
+    streams.streamClose.output,
   ),
   /** Reads a file of the host, as root. */
   imageImport: operatorVerb(

@@ -1,8 +1,8 @@
 import { appendFile, rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import test from 'ava'
-import { type LogLine, logTime, parseLogLine } from '../../services/cli/commands/logs/k8s-line.ts'
-import { followLog, readLog } from '../../services/cli/commands/logs/log-file.ts'
+import { type LogLine, logTime, parseLogLine } from '../../services/namespace/streams/log-line.ts'
+import { followLog, logLines, readLog, tailOffset } from '../../services/namespace/streams/log-reader.ts'
 import { temporaryConfig } from '../helpers/host.ts'
 
 const line = (text: string, { stream = 'stdout', tag = 'F' } = {}) =>
@@ -30,10 +30,24 @@ test('reading ends with what is there', async (t) => {
   await using temporary = await temporaryConfig()
   const file = join(temporary.config.root, 'log')
   await writeFile(file, `${line('one')}${line('zwö')}${line('three').slice(0, -1)}`)
-  t.deepEqual(await texts(readLog(file)), ['one', 'zwö'])
-  await t.throwsAsync(texts(readLog(`${file}.absent`)), {
+  t.deepEqual(await texts(logLines(readLog(file))), ['one', 'zwö'])
+  await t.throwsAsync(texts(logLines(readLog(`${file}.absent`))), {
     message: /cannot read the log .*: it is not on this host/,
   })
+})
+
+test('the last lines begin after those that are whole', async (t) => {
+  await using temporary = await temporaryConfig()
+  const file = join(temporary.config.root, 'log')
+  await writeFile(
+    file,
+    `${line('one')}${line('t', { tag: 'P' })}${line('wo')}${line('three')}${line('cut').slice(0, -1)}`,
+  )
+  const last = async (tail: number) => texts(logLines(readLog(file, await tailOffset(file, tail))))
+  t.deepEqual(await last(0), [])
+  t.deepEqual(await last(1), ['three'])
+  t.deepEqual(await last(2), ['t', 'wo', 'three'])
+  t.deepEqual(await last(9), ['one', 't', 'wo', 'three'])
 })
 
 test('following goes through growth and rotation to the last line', async (t) => {
@@ -53,7 +67,7 @@ test('following goes through growth and rotation to the last line', async (t) =>
     },
   }
   const found: string[] = []
-  for await (const { text } of followLog(file, ended.signal)) {
+  for await (const { text } of logLines(followLog(file, ended.signal))) {
     found.push(text)
     await script[text]?.()
   }

@@ -1,7 +1,7 @@
 import { Readable } from 'node:stream'
 import fc from 'fast-check'
 import test from 'ava'
-import { type Frame, frames } from '../../services/cli/commands/attach/stdcopy.ts'
+import { type Frame, frames } from '../../services/namespace/streams/stdcopy.ts'
 
 const frame = (stream: number, data: Buffer): Buffer => {
   const header = Buffer.from([stream, 0, 0, 0, 0, 0, 0, 0])

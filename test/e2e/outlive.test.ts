@@ -2,7 +2,7 @@ import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import test from 'ava'
 import { pidOf, processesOf } from '../helpers/fault-processes.ts'
-import { readLog } from '../../services/cli/commands/logs/log-file.ts'
+import { logLines, readLog } from '../../services/namespace/streams/log-reader.ts'
 import { type ContainerClient, containerClient, containerFor } from '../helpers/container-client.ts'
 import * as kernel from '../helpers/kernel-facts.ts'
 import { type Stack, eventually, startStack } from '../helpers/stack.ts'
@@ -24,7 +24,8 @@ const startOf = async (pid: number): Promise<string> =>
 
 const logOf = async (id: string): Promise<string[]> => {
   const lines = []
-  for await (const { text } of readLog(join(stack.config.names.bundle(id), 'container.log'))) lines.push(text)
+  const pieces = readLog(join(stack.config.names.bundle(id), 'container.log'))
+  for await (const { text } of logLines(pieces)) lines.push(text)
   return lines
 }
 

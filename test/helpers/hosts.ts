@@ -99,17 +99,18 @@ export const makeHost = async (link: Link, number: number, env: Record<string, s
   })
   const config = (): Config => loadConfig(given())
 
-  const enter = async (command: string, args: readonly string[], timeoutMs = 60_000) => {
+  const enter = async (command: string, args: readonly string[], timeoutMs = 60_000, input = '') => {
     const [file = '', ...inside] = entering(pid)
     const { stdout, stderr, exitCode } = await execa(file, [...inside, command, ...args], {
       reject: false,
-      input: '',
+      input,
       timeout: patienceMs(timeoutMs),
       env: { ...given(), NO_COLOR: '1' },
     })
     return { stdout, stderr, exitCode }
   }
-  const dolly = (args: readonly string[], timeoutMs?: number) => enter(program, args, timeoutMs)
+  const dolly = (args: readonly string[], timeoutMs?: number, input?: string) =>
+    enter(program, args, timeoutMs, input)
 
   /** Ends its stack as an operator does, who leaves containers as they are. */
   const down = async (): Promise<string> => {

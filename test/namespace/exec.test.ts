@@ -5,7 +5,7 @@ import { dirname, join } from 'node:path'
 import test from 'ava'
 import { waitFor } from '../../services/namespace/bounded-wait.ts'
 import { execStart, execWait, processExec } from '../../shared/contracts/operations.ts'
-import { spawnAttacher } from '../../services/cli/commands/attach/attacher.ts'
+import { spawnAttacher } from '../../services/namespace/streams/attacher.ts'
 import { type NamespaceTestHost, logText, namespaceHost } from './namespace-host.ts'
 
 const executed = async (host: NamespaceTestHost, id: string, wish: object) => {

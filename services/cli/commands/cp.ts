@@ -14,10 +14,10 @@ interface CpFlags extends CopyFlags {
 const cp = async (source: string, destination: string, flags: CpFlags): Promise<void> => {
   const direction = directionOf(source, destination)
   try {
-    const bytes = await withSession(({ bus }) =>
+    const bytes = await withSession((session) =>
       typeof direction.from === 'string'
-        ? copyInto(bus, direction.from, direction.to as Exclude<typeof direction.to, string>, flags)
-        : copyOutOf(bus, direction.from, direction.to as string, flags),
+        ? copyInto(session, direction.from, direction.to as Exclude<typeof direction.to, string>, flags)
+        : copyOutOf(session, direction.from, direction.to as string, flags),
     )
     if (!flags.quiet && destination !== '-')
       remark(`Successfully copied ${byteSize(bytes)} to ${destination}`)

@@ -30,7 +30,7 @@ const runAttached = async (
   const { interactive = false, tty: terminal = false } = flags
   const detachKeys = parseDetachKeys(flags.detachKeys)
   const { bus } = session
-  const { id, execId, attachSocket, bundle } = await ask(bus, verbs.containerExec, {
+  const { id, node, execId } = await ask(bus, verbs.containerExec, {
     container,
     args,
     env: await environmentOf(flags),
@@ -40,7 +40,7 @@ const runAttached = async (
     stdin: interactive,
   })
   if (flags.detach) return void (await ask(bus, verbs.containerExecStart, { container: id, execId }))
-  using attachment = await attach({ socket: attachSocket, bundle, interactive, terminal, detachKeys })
+  using attachment = await attach(session, { id, node, execId, interactive, terminal, detachKeys })
   await ask(bus, verbs.containerExecStart, { container: id, execId })
   if ((await attachment.ended) === 'detached') return
   const code = await execExitCode(bus, id, execId)

@@ -2,15 +2,13 @@ import { once } from 'node:events'
 import { type Command, InvalidArgumentError } from 'commander'
 import { verbs } from '../../../shared/contracts/verbs.ts'
 import { Failure } from '../../../shared/failure.ts'
-import { bundlePaths } from '../../namespace/bundle.ts'
-import { hasDropped } from '../../namespace/log-file.ts'
+import { type LogLine, logTime } from '../../namespace/streams/log-line.ts'
 import { printJsonLine, remark } from '../output/print.ts'
 import { byteSize } from '../output/size.ts'
 import { ask } from './bus/ask.ts'
 import { type ContainerEvents, watchContainer } from './bus/container-events.ts'
 import { type Session, withSession } from './bus/session.ts'
-import { type LogLine, logTime } from './logs/k8s-line.ts'
-import { followLog, readLog } from './logs/log-file.ts'
+import { openLog } from './logs/container-log.ts'
 
 interface LogsFlags {
   follow?: boolean
@@ -23,21 +21,6 @@ const tailCount = (text: string): number => {
   if (text === 'all') return Infinity
   if (!/^\d+$/.test(text)) throw new InvalidArgumentError('It is neither a number nor "all".')
   return Number(text)
-}
-
-/** Passes all but the first `skip` whole lines. */
-async function* after(lines: AsyncIterable<LogLine>, skip: number): AsyncGenerator<LogLine> {
-  let passed = 0
-  for await (const line of lines) {
-    if (passed >= skip) yield line
-    else if (line.complete) passed++
-  }
-}
-
-const wholeLines = async (file: string): Promise<number> => {
-  let count = 0
-  for await (const { complete } of readLog(file)) if (complete) count++
-  return count
 }
 
 const print = async (lines: AsyncIterable<LogLine>, { timestamps, json }: LogsFlags): Promise<void> => {
@@ -67,23 +50,19 @@ const endOf = (events: ContainerEvents): AbortSignal => {
 const droppedOf = (container: string, bytes: number): string =>
   `dolly: the beginning of the log of ${container} was dropped: it keeps at most ${byteSize(bytes)} (logging.options.max-size)`
 
-const logs = async ({ bus, config }: Session, container: string, flags: LogsFlags): Promise<void> => {
-  const { id, node, status, sequence, spec } = await ask(bus, verbs.containerGet, { container })
-  if (node !== config.node) {
-    throw new Failure(
-      'unsupported',
-      `cannot read the log of ${container}: it is on node ${node}; run "dolly logs" there`,
-    )
+const logs = async (session: Session, container: string, flags: LogsFlags): Promise<void> => {
+  const { id, node, status, sequence, spec } = await ask(session.bus, verbs.containerGet, { container })
+  if (node === '')
+    throw new Failure('conflict', `cannot read the log of ${container}: it is ${status} and has no node yet`)
+  const show = async (ended?: AbortSignal) => {
+    using log = await openLog(session, { id, node }, { tail: flags.tail, ended })
+    if (log.dropped && flags.tail === Infinity) remark(droppedOf(container, spec.logSizeBytes))
+    await print(log.lines, flags)
   }
-  const paths = bundlePaths(config.names.bundle(id))
-  const file = paths.log
-  const skip = Number.isFinite(flags.tail) ? Math.max(0, (await wholeLines(file)) - flags.tail) : 0
-  if (skip === 0 && hasDropped(paths)) remark(droppedOf(container, spec.logSizeBytes))
-  if (!flags.follow) return print(after(readLog(file), skip), flags)
-  await using events = watchContainer(bus, id, { after: sequence })
+  if (!flags.follow) return show()
+  await using events = watchContainer(session.bus, id, { after: sequence })
   const alive = ['creating', 'created', 'running', 'paused'].includes(status)
-  const ended = alive ? endOf(events) : AbortSignal.abort()
-  await print(after(followLog(file, ended), skip), flags)
+  await show(alive ? endOf(events) : AbortSignal.abort())
 }
 
 export const configure = (command: Command): void => {

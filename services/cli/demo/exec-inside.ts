@@ -1,7 +1,7 @@
 import { verbs } from '../../../shared/contracts/verbs.ts'
 import { Failure } from '../../../shared/failure.ts'
-import { attachedOutput } from '../commands/attach/attached-output.ts'
-import { spawnAttacher } from '../commands/attach/attacher.ts'
+import { attachedOutput } from '../../namespace/streams/attached-output.ts'
+import { spawnAttacher } from '../../namespace/streams/attacher.ts'
 import { ask } from '../commands/bus/ask.ts'
 import type { Session } from '../commands/bus/session.ts'
 

@@ -3,9 +3,9 @@ import { basename, dirname, resolve } from 'node:path'
 import { Transform } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { execa } from 'execa'
-import type { Bus } from '../../../../shared/bus.ts'
 import { reasonOf } from '../../../../shared/failure.ts'
 import { systemPath } from '../../../../shared/recorder.ts'
+import type { Session } from '../bus/session.ts'
 import { startCopier } from './copier.ts'
 import { type ContainerPlace, endsInDot } from './places.ts'
 
@@ -57,20 +57,23 @@ const collected = async (chunks: AsyncIterable<{ data: Buffer }>): Promise<strin
 
 /** Copies from this host into a container; answers the bytes of the tar. Throws `Failure`, or an error of the file system. */
 export const copyInto = async (
-  bus: Bus,
+  session: Session,
   from: string,
   { container, path }: ContainerPlace,
   flags: CopyFlags,
 ): Promise<number> => {
   const { kind, name, directory } = await readSource(from)
   const content = endsInDot(from)
-  using copier = await startCopier(bus, { direction: 'in', container, path, kind, name, content })
+  using copier = await startCopier(session, { direction: 'in', container, path, kind, name, content })
   const tar = kind === 'stream' ? undefined : packed(directory, kind === 'directory' ? '' : name, flags)
   const { stream, bytes } = counter()
   const saying = collected(copier.frames)
   // What the container's side says of a broken stream tells more than the break.
   const flow = pipeline(tar?.stdout ?? process.stdin, stream, copier.input).catch(reasonOf)
-  const said = await saying
+  const said = await saying.catch((error: unknown) => {
+    tar?.kill()
+    throw error
+  })
   await copier.succeeded(said)
   await flow
   const result = await tar

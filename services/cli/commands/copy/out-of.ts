@@ -4,9 +4,9 @@ import { basename, dirname, join, posix, resolve } from 'node:path'
 import { PassThrough, type Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { execa } from 'execa'
-import type { Bus } from '../../../../shared/bus.ts'
 import { Failure, reasonOf } from '../../../../shared/failure.ts'
 import { systemPath } from '../../../../shared/recorder.ts'
+import type { Session } from '../bus/session.ts'
 import { type Copier, startCopier } from './copier.ts'
 import { type CopyFlags, counter } from './into.ts'
 import type { ContainerPlace } from './places.ts'
@@ -32,7 +32,7 @@ const isDirectory = (path: string): boolean => existsSync(path) && statSync(path
 const divided = (copier: Copier) => {
   const tar = new PassThrough()
   const { promise: kind, resolve: know } = Promise.withResolvers<'directory' | 'file' | undefined>()
-  const reading = (async () => {
+  const read = async () => {
     let said = ''
     for await (const { stream, data } of copier.frames) {
       if (stream === 'stdout') {
@@ -47,14 +47,22 @@ const divided = (copier: Copier) => {
     know(undefined)
     tar.end()
     return said.replace(/^(directory|file)\n/, '')
-  })()
-  return { tar, kind, said: reading }
+  }
+  const said = read().catch((error: unknown) => {
+    know(undefined)
+    tar.destroy()
+    throw error
+  })
+  said.catch(() => {}) // thrown when it is waited for
+  return { tar, kind, said }
 }
 
-interface Target {
+interface Target extends AsyncDisposable {
   sink: Writable
+  /** Once all has come. */
   done: () => Promise<void>
 }
+const nothing = () => Promise.resolve()
 
 const unpacked = async (unpacking: ReturnType<typeof unpacker>): Promise<void> => {
   const result = await unpacking
@@ -71,13 +79,10 @@ const fileTarget = async (to: string, name: string, flags: CopyFlags): Promise<T
   return {
     sink: tar.stdin,
     done: async () => {
-      try {
-        await unpacked(tar)
-        await rename(join(hold, name), file)
-      } finally {
-        await rm(hold, { recursive: true, force: true })
-      }
+      await unpacked(tar)
+      await rename(join(hold, name), file)
     },
+    [Symbol.asyncDispose]: () => rm(hold, { recursive: true, force: true }),
   }
 }
 
@@ -94,12 +99,12 @@ const directoryTarget = async (
     throw new Failure('conflict', `${directory} is a file, not a directory`)
   await mkdir(directory, { recursive: true })
   const tar = unpacker(directory, flags, name === '.' ? 1 : 2)
-  return { sink: tar.stdin, done: () => unpacked(tar) }
+  return { sink: tar.stdin, done: () => unpacked(tar), [Symbol.asyncDispose]: nothing }
 }
 
 /** Copies from a container to this host; answers the bytes of the tar. Throws `Failure`, or an error of the file system. */
 export const copyOutOf = async (
-  bus: Bus,
+  session: Session,
   { container, path, content }: ContainerPlace,
   to: string,
   flags: CopyFlags,
@@ -108,7 +113,7 @@ export const copyOutOf = async (
   const [directory, name] =
     content || bare === '/' ? [bare, '.'] : [posix.dirname(bare), posix.basename(bare)]
   const followLinks = flags.followLink ?? false
-  using copier = await startCopier(bus, { direction: 'out', container, directory, name, followLinks })
+  using copier = await startCopier(session, { direction: 'out', container, directory, name, followLinks })
   copier.input.end()
   const { tar, kind, said } = divided(copier)
   const { stream, bytes } = counter()
@@ -118,9 +123,9 @@ export const copyOutOf = async (
     throw new Failure('interrupted', 'the copy ended before it began')
   }
   const into = found === 'directory' ? { name, content: content || name === '.' } : undefined
-  const target: Target =
+  await using target: Target =
     to === '-'
-      ? { sink: process.stdout, done: async () => {} }
+      ? { sink: process.stdout, done: nothing, [Symbol.asyncDispose]: nothing }
       : into
         ? await directoryTarget(to, into, flags)
         : await fileTarget(to, basename(bare), flags)

@@ -1,6 +1,5 @@
 import { verbs } from '../../../../shared/contracts/verbs.ts'
 import { Failure } from '../../../../shared/failure.ts'
-import { bundlePaths } from '../../../namespace/bundle.ts'
 import { attach } from '../attach/attachment.ts'
 import { forwardSignals } from '../attach/signals.ts'
 import { ask } from '../bus/ask.ts'
@@ -27,19 +26,17 @@ const exitCodeAfter = async (events: ContainerEvents, sequence: number): Promise
 
 /** Attaches first, so that nothing is missed, starts, relays until the process ends, and answers its exit code. */
 export const attachAndStart = async (
-  { bus, config }: Session,
+  session: Session,
   { id, events, interactive, terminal, detachKeys }: StartTarget,
 ): Promise<number | 'detached'> => {
+  const { bus } = session
   const started = Promise.withResolvers<void>()
   using _ = forwardSignals((signal) => {
     // The process may end before the signal reaches it; its exit is then the answer.
     started.promise.then(() => ask(bus, verbs.containerKill, { container: id, signal })).catch(() => {})
   })
   const { node, sequence } = await ask(bus, verbs.containerGet, { container: id })
-  if (node !== config.node)
-    throw new Failure('unsupported', `cannot attach to ${id}: it is on node ${node}; attach there`)
-  const { directory: bundle, attach: socket } = bundlePaths(config.names.bundle(id))
-  using attachment = await attach({ socket, bundle, interactive, terminal, detachKeys })
+  using attachment = await attach(session, { id, node, interactive, terminal, detachKeys })
   await ask(bus, verbs.containerStart, { container: id }, { timeoutMs: 60_000 })
   started.resolve()
   if ((await attachment.ended) === 'detached') return 'detached'

@@ -1,5 +1,6 @@
 import { ulid } from 'ulid'
 import type { ContainerCreate } from '../../../../shared/contracts/container-create.ts'
+import { Failure } from '../../../../shared/failure.ts'
 import { subjects } from '../../../../shared/subjects.ts'
 import { ExitCode } from '../../output/failure.ts'
 import { remark } from '../../output/print.ts'
@@ -39,12 +40,18 @@ export const runInForeground = async (
   const { id = ulid(), stdin_open: interactive = false, tty: terminal = false } = message
   const { events } = await launchUnlessInterrupted(session, { ...message, id }, quiet)
   await using _ = events
+  let goesOn = false
   let code: number | 'detached' | undefined
   try {
     code = await attachAndStart(session, { id, events, interactive, terminal, detachKeys })
+    goesOn = code === 'detached'
+  } catch (error) {
+    // The connection to its node broke, which is nothing of the container's.
+    goesOn = error instanceof Failure && error.details['goesOn'] === true
+    throw error
   } finally {
-    if (remove && code !== 'detached') await removeContainer(session.bus, id, { force: true, quiet: true })
+    if (remove && !goesOn) await removeContainer(session.bus, id, { force: true, quiet: true })
+    if (remove && goesOn) remark(`container ${id} goes on; "dolly rm -f ${id}" deletes it`)
   }
-  if (code === 'detached' && remove) remark(`container ${id} goes on; "dolly rm -f ${id}" deletes it`)
   if (code !== 'detached' && code !== 0) throw new ExitCode(code)
 }

@@ -3,10 +3,10 @@ import { once } from 'node:events'
 import { readFile, readdir, readlink } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
-import { Failure, errnoOf } from '../../../../shared/failure.ts'
-import { patienceMs } from '../../../../shared/patience.ts'
+import { Failure, errnoOf } from '../../../shared/failure.ts'
+import { patienceMs } from '../../../shared/patience.ts'
+import { nativeProgram } from '../native-program.ts'
 
-const program = join(import.meta.dirname, '../../../namespace/native/dolly-init')
 const connectMs = 5000
 /** SS_CONNECTED in the state column of /proc/net/unix. */
 const connectedState = '03'
@@ -64,7 +64,7 @@ export const spawnAttacher = async (socket: string, input: AttacherInput): Promi
   const stdin = input === 'inherit' ? 'inherit' : 'pipe'
   const monitor = await monitorOf(socket)
   const before = monitor === undefined ? 0 : await connections(monitor)
-  const child = spawn(program, ['attach', socket], { stdio: [stdin, 'pipe', 'pipe'], detached: true })
+  const child = spawn(nativeProgram, ['attach', socket], { stdio: [stdin, 'pipe', 'pipe'], detached: true })
   await once(child, 'spawn')
   try {
     await connected(child, monitor, before)

@@ -1,4 +1,4 @@
-import { Failure } from '../../../../shared/failure.ts'
+import { Failure } from '../../../shared/failure.ts'
 
 /** Bytes before each frame: stream, three zeros, big-endian length; Docker's stdcopy. */
 const headerBytes = 8
