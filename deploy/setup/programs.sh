@@ -1,5 +1,5 @@
 #!/bin/bash
-# Builds the C programs and puts `dolly` where npx finds it.
+# Builds the C programs, bundles the command line and puts `dolly` where npx finds it.
 set -euo pipefail
 cd "$DOLLY_PROJECT"
 
@@ -11,6 +11,8 @@ for native in services/{cgroup,namespace,network,storage}/native; do
     make --silent -C "$native"
   fi
 done
+
+node_modules/.bin/node services/cli/bundle/make.ts
 
 # npm links the programs of dependencies only, not the project's own.
 link=node_modules/.bin/dolly

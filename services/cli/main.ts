@@ -1,8 +1,10 @@
-import { enableCompileCache } from 'node:module'
-import { join } from 'node:path'
+import { createRequire } from 'node:module'
+import type * as commandLine from './commands/command-line.ts'
+import { freshBundle } from './bundle/fresh.ts'
+import { projectDirectory } from './stack/project.ts'
 
-// Not Node's default under /tmp, where another user could plant byte code for root to run.
-enableCompileCache(join(import.meta.dirname, '../../.cache/compile'))
-
-const { runCommandLine } = await import('./commands/command-line.ts')
+const bundle = freshBundle(projectDirectory)
+const { runCommandLine } = bundle
+  ? (createRequire(import.meta.url)(bundle) as typeof commandLine)
+  : await import('./commands/command-line.ts')
 await runCommandLine(process.argv.slice(2))

@@ -1,0 +1,25 @@
+import { readFileSync, statSync } from 'node:fs'
+import { join } from 'node:path'
+
+/** Where the bundle of a project is, and beside it what each source looked like when it was made. */
+export const bundlePaths = (project: string) => {
+  const directory = join(project, '.cache/cli')
+  return { directory, bundle: join(directory, 'dolly.cjs'), sources: join(directory, 'sources.json') }
+}
+
+/** What tells a source from an edited or replaced one; undefined when there is none. */
+export const stampOf = (file: string): string | undefined => {
+  const found = statSync(file, { throwIfNoEntry: false })
+  return found && `${found.size} ${found.mtimeMs}`
+}
+
+/** The bundle of the command line, or undefined where none was made, or a source is another since. */
+export const freshBundle = (project: string): string | undefined => {
+  const { bundle, sources } = bundlePaths(project)
+  try {
+    const stamps = Object.entries(JSON.parse(readFileSync(sources, 'utf8')) as Record<string, string>)
+    return stamps.every(([source, stamp]) => stampOf(join(project, source)) === stamp) ? bundle : undefined
+  } catch {
+    return undefined // it only saves time: without it the sources run
+  }
+}
