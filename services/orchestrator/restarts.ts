@@ -34,9 +34,8 @@ export const createStarter =
     }
     if (status === 'stopped') await redoSteps({ executor, spec, fence: sequence })
     const { pid, startedAt } = await reach.ask(node, host.processStart, { id }, 60_000)
-    const { container } = await readContainer(bus, id)
     // A user's stop that came while the policy was starting it found nothing to stop.
-    if (restart && container?.stoppedByUser) {
+    if (restart && (await readContainer(bus, id)).container?.stoppedByUser) {
       await reach.ask(node, host.processStop, { id, graceMs: spec.stopGraceMs }, spec.stopGraceMs + 20_000)
       return
     }

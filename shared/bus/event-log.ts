@@ -1,4 +1,3 @@
-import { expanded } from '../contracts/checkpoint.ts'
 import { type NewEvent, type StoredEvent, cloudEvent } from '../contracts/event.ts'
 import type { Log } from '../log.ts'
 import { retrying } from '../retry.ts'
@@ -66,8 +65,11 @@ export const eventLog = (connection: NatsConnection, source: string, log: Log) =
     journal: async (kind: string, id: string): Promise<StoredEvent[]> => {
       const subject = subjects.event(kind, id)
       const range = { subject, from: 1, batch: maxJournalRecords }
+      // Loaded when it is needed: a command line that reads no journal would take 15 ms for its schemas.
+      const checkpoint = import('../contracts/checkpoint.ts')
       try {
-        return expanded(await unlessLost(connection, storedEvents(connection, range)))
+        const stored = await unlessLost(connection, storedEvents(connection, range))
+        return (await checkpoint).expanded(stored)
       } catch (error) {
         throw failureOf(error, `cannot read ${subject}`)
       }

@@ -3,12 +3,9 @@ import { loadConfig } from '../../../shared/config.ts'
 import { Failure } from '../../../shared/failure.ts'
 import { printJson, printLine } from '../output/print.ts'
 import { parseDetachKeys } from './attach/detach-keys.ts'
-import { withSession } from './bus/session.ts'
+import { withSessionAnd } from './bus/session.ts'
 import { type ContainerFlags, addContainerFlags } from './launch/container-flags.ts'
 import { environmentOf } from './launch/environment.ts'
-import { runInForeground } from './launch/foreground.ts'
-import { launch } from './launch/launch.ts'
-import { createMessage } from './launch/message.ts'
 
 interface RunFlags extends ContainerFlags {
   rm?: boolean
@@ -27,18 +24,28 @@ const run = async (image: string, command: string[], flags: RunFlags): Promise<v
   check(flags)
   const detachKeys = parseDetachKeys(flags.detachKeys)
   const environment = await environmentOf(flags)
-  const message = createMessage(flags, { image, command, environment, start: flags.detach ?? false })
+  const prepare = async () => {
+    const { createMessage } = await import('./launch/message.ts')
+    return createMessage(flags, { image, command, environment, start: flags.detach ?? false })
+  }
   const quiet = flags.quiet ?? false
-  await withSession(async (session) => {
-    if (!flags.detach)
-      return runInForeground(session, message, { quiet, remove: flags.rm ?? false, detachKeys })
-    // Nobody waits for its end here, so the orchestrator deletes it.
-    const removed = flags.rm ? { ...message, auto_remove: true } : message
-    const { id, events } = await launch(session.bus, removed, { quiet })
-    await events[Symbol.asyncDispose]()
-    if (flags.json) printJson({ id })
-    else printLine(id)
-  }, loadConfig())
+  await withSessionAnd(
+    prepare,
+    async (session, message) => {
+      if (!flags.detach) {
+        const { runInForeground } = await import('./launch/foreground.ts')
+        return runInForeground(session, message, { quiet, remove: flags.rm ?? false, detachKeys })
+      }
+      const { launch } = await import('./launch/launch.ts')
+      // Nobody waits for its end here, so the orchestrator deletes it.
+      const removed = flags.rm ? { ...message, auto_remove: true } : message
+      const { id, events } = await launch(session.bus, removed, { quiet })
+      await events[Symbol.asyncDispose]()
+      if (flags.json) printJson({ id })
+      else printLine(id)
+    },
+    loadConfig(),
+  )
 }
 
 export const configure = (command: Command): void => {

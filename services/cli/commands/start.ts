@@ -16,10 +16,12 @@ interface StartFlags {
 }
 
 const startAttached = async (session: Session, container: string, flags: StartFlags): Promise<void> => {
-  const { id, sequence, spec } = await ask(session.bus, verbs.containerGet, { container })
+  const { id, node, sequence, spec } = await ask(session.bus, verbs.containerGet, { container })
   await using events = watchContainer(session.bus, id, { after: sequence })
   const code = await attachAndStart(session, {
     id,
+    node,
+    sequence,
     events,
     interactive: (flags.interactive ?? false) && spec.process.stdin,
     terminal: spec.process.terminal,

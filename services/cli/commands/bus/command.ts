@@ -4,7 +4,7 @@ import { type CloudEvent, outcomeTypes } from '../../../../shared/contracts/even
 import { Failure, type FailureCode, failureCodes } from '../../../../shared/failure.ts'
 import { remark } from '../../output/print.ts'
 import { type StepDisplay } from '../../output/steps.ts'
-import { type ContainerEvents, watchContainer } from './container-events.ts'
+import { type ContainerEvents, type SeenEvent, watchContainer } from './container-events.ts'
 
 /** After this long without a word, the caller is told what is being waited for. */
 const silenceMs = 3000
@@ -41,9 +41,25 @@ interface CommandOptions {
 }
 
 export interface CommandRun {
-  /** The event that ended the command. */
+  /** The event that ended the command, and its place in the log. */
   outcome: CloudEvent
+  sequence: number
   events: ContainerEvents
+}
+
+/** Publishes a command and waits for its outcome among events that are followed already. Throws the `Failure` that it tells. */
+export const commandAmong = async (
+  bus: Bus,
+  events: ContainerEvents,
+  { subject, body, messageId = ulid() }: { subject: string; body: object; messageId?: string },
+): Promise<SeenEvent> => {
+  await bus.publishCommand(subject, body, { messageId })
+  const seen = await events.until(
+    ({ event }) => event.commandid === messageId && outcomes.includes(event.type),
+  )
+  const failure = failureOfOutcome(seen.event)
+  if (failure) throw failure
+  return seen
 }
 
 /**
@@ -68,13 +84,8 @@ export const command = async (
     },
   })
   try {
-    await bus.publishCommand(subject, body, { messageId })
-    const { event: outcome } = await events.until(
-      ({ event }) => event.commandid === messageId && outcomes.includes(event.type),
-    )
-    const failure = failureOfOutcome(outcome)
-    if (failure) throw failure
-    return { outcome, events }
+    const { event: outcome, sequence } = await commandAmong(bus, events, { subject, body, messageId })
+    return { outcome, sequence, events }
   } catch (error) {
     await events[Symbol.asyncDispose]()
     throw error

@@ -34,14 +34,28 @@ export const connectOperator = async (config: Config): Promise<Bus> => {
 }
 
 /** Runs `act` with a connection and closes it whatever comes. */
-export const withSession = async <T>(
-  act: (session: Session) => Promise<T>,
+export const withSession = <T>(act: (session: Session) => Promise<T>, config = loadConfig()): Promise<T> =>
+  withSessionAnd(
+    async () => undefined,
+    (session) => act(session),
+    config,
+  )
+
+/**
+ * The same, and what `act` needs besides is made while the connection is, since loading a contract takes as
+ * long; what is wrong with it is told before what is wrong with the connection.
+ */
+export const withSessionAnd = async <P, T>(
+  prepare: () => Promise<P>,
+  act: (session: Session, prepared: P) => Promise<T>,
   config = loadConfig(),
 ): Promise<T> => {
-  const bus = await connectOperator(config)
+  const [connected, prepared] = await Promise.allSettled([connectOperator(config), prepare()])
   try {
-    return await act({ config, bus })
+    if (prepared.status === 'rejected') throw prepared.reason
+    if (connected.status === 'rejected') throw connected.reason
+    return await act({ config, bus: connected.value }, prepared.value)
   } finally {
-    await bus.close()
+    if (connected.status === 'fulfilled') await connected.value.close()
   }
 }

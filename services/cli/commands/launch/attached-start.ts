@@ -8,6 +8,9 @@ import type { Session } from '../bus/session.ts'
 
 interface StartTarget {
   id: string
+  node: string
+  /** The last event of the log that says how it is now. */
+  sequence: number
   events: ContainerEvents
   interactive: boolean
   terminal: boolean
@@ -27,7 +30,7 @@ const exitCodeAfter = async (events: ContainerEvents, sequence: number): Promise
 /** Attaches first, so that nothing is missed, starts, relays until the process ends, and answers its exit code. */
 export const attachAndStart = async (
   session: Session,
-  { id, events, interactive, terminal, detachKeys }: StartTarget,
+  { id, node, sequence, events, interactive, terminal, detachKeys }: StartTarget,
 ): Promise<number | 'detached'> => {
   const { bus } = session
   const started = Promise.withResolvers<void>()
@@ -35,7 +38,6 @@ export const attachAndStart = async (
     // The process may end before the signal reaches it; its exit is then the answer.
     started.promise.then(() => ask(bus, verbs.containerKill, { container: id, signal })).catch(() => {})
   })
-  const { node, sequence } = await ask(bus, verbs.containerGet, { container: id })
   using attachment = await attach(session, { id, node, interactive, terminal, detachKeys })
   await ask(bus, verbs.containerStart, { container: id }, { timeoutMs: 60_000 })
   started.resolve()

@@ -5,10 +5,9 @@ import { subjects } from '../../../../shared/subjects.ts'
 import { ExitCode } from '../../output/failure.ts'
 import { remark } from '../../output/print.ts'
 import { forwardSignals } from '../attach/signals.ts'
+import { commandAmong } from '../bus/command.ts'
 import type { Session } from '../bus/session.ts'
-import { attachAndStart } from './attached-start.ts'
 import { launch } from './launch.ts'
-import { removeContainer } from './removal.ts'
 
 export interface ForegroundOptions {
   quiet: boolean
@@ -38,19 +37,25 @@ export const runInForeground = async (
   { quiet, remove, detachKeys }: ForegroundOptions,
 ): Promise<void> => {
   const { id = ulid(), stdin_open: interactive = false, tty: terminal = false } = message
-  const { events } = await launchUnlessInterrupted(session, { ...message, id }, quiet)
+  // Loaded while the launch is under way.
+  const [{ outcome, sequence, events }, { attachAndStart }] = await Promise.all([
+    launchUnlessInterrupted(session, { ...message, id }, quiet),
+    import('./attached-start.ts'),
+  ])
   await using _ = events
   let goesOn = false
   let code: number | 'detached' | undefined
   try {
-    code = await attachAndStart(session, { id, events, interactive, terminal, detachKeys })
+    const node = String(outcome.data['node'])
+    code = await attachAndStart(session, { id, node, sequence, events, interactive, terminal, detachKeys })
     goesOn = code === 'detached'
   } catch (error) {
     // The connection to its node broke, which is nothing of the container's.
     goesOn = error instanceof Failure && error.details['goesOn'] === true
     throw error
   } finally {
-    if (remove && !goesOn) await removeContainer(session.bus, id, { force: true, quiet: true })
+    if (remove && !goesOn)
+      await commandAmong(session.bus, events, { subject: subjects.delete, body: { id, force: true } })
     if (remove && goesOn) remark(`container ${id} goes on; "dolly rm -f ${id}" deletes it`)
   }
   if (code !== 'detached' && code !== 0) throw new ExitCode(code)
