@@ -70,11 +70,11 @@ interface Tally {
 
 /** A receipt, the bus's refusal to take it, or an answer that says what is wrong. */
 const judge = (message: Hostile, { status, body }: Answer, tally: Tally): void => {
-  const { stream, seq, duplicate, error, code, message: said } = (body ?? {}) as Record<string, unknown>
-  const kind = error ? 'not stored' : stream ? 'accepted' : String(code ?? status)
+  const { seq, duplicate, error, code, message: said } = (body ?? {}) as Record<string, unknown>
+  const kind = error ? 'not stored' : typeof seq === 'number' ? 'accepted' : String(code ?? status)
   tally.statuses.set(kind, (tally.statuses.get(kind) ?? 0) + 1)
   if (kind === 'accepted' && !duplicate)
-    tally.accepted.add(message.headers['Nats-Msg-Id']?.trim() || `COMMANDS:${String(seq)}`)
+    tally.accepted.add(message.headers['Nats-Msg-Id']?.trim() || `COMMANDS:${seq as number}`)
   const isClear = status === 200 || (status >= 400 && status < 500 && typeof said === 'string' && said !== '')
   if (!isClear) tally.wrong.push(`${status} ${JSON.stringify(body)?.slice(0, 300)} to ${describe(message)}`)
 }
