@@ -10,8 +10,9 @@ import { servicesOf } from './project.ts'
 const readyWithinMs = 120_000
 
 /**
- * Waits until a service of each kind answers on this node, and who lets hosts join, where any could. Throws `Failure` (`timeout`) that names those that do not
- * and what says why, or (`host_unfit`) as soon as `ended` answers why one never will.
+ * Waits until a service of each kind answers on this node, and who lets hosts join, where any could. Throws `Failure`
+ * (`timeout`) that names those that do not and what says why, or (`host_unfit`) as soon as `ended` answers why one
+ * never will.
  */
 export const servicesAnswer = async (
   config: Config,
