@@ -3,6 +3,7 @@ import { existsSync, rmSync } from 'node:fs'
 import { mkdtemp } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
+import { inspect } from 'node:util'
 import { execa } from 'execa'
 import { findLeaks } from '../../services/cli/commands/doctor/leaks.ts'
 import { deploy } from '../../services/cli/deploy/deploy.ts'
@@ -147,7 +148,9 @@ await step('a host is deployed by one command', () => deploy(config))
       90_000,
     )
   })
-  console.log(`  memory of the stack: ${await stackMemory()} MiB`)
+  const memory = await stackMemory()
+  const sum = Object.values(memory).reduce((before, size) => before + size, 0)
+  console.log(`  memory of the stack: ${sum} MiB, ${inspect(memory, { breakLength: Infinity })}`)
 
   await step('there may be more than one orchestrator', async () => {
     process.env['DOLLY_ORCHESTRATORS'] = '2'

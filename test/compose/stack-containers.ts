@@ -24,11 +24,11 @@ export const pidOf = async (service: ComposeService): Promise<number | undefined
   return Number(await docker('inspect', '--format', '{{.State.Pid}}', container)) || undefined
 }
 
-/** MiB of memory that the stack's programs have to themselves, shared pages divided. */
-export const stackMemory = async (): Promise<number> => {
+/** MiB of memory that each of the stack's programs has to itself, shared pages divided. */
+export const stackMemory = async (): Promise<Record<string, number>> => {
   const sizes = composeServices.map(async (service) => {
     const rollup = await readFile(`/proc/${await pidOf(service)}/smaps_rollup`, 'utf8')
-    return Number(/^Pss:\s+(\d+)/m.exec(rollup)?.[1])
+    return [service, Math.round(Number(/^Pss:\s+(\d+)/m.exec(rollup)?.[1]) / 1024)] as const
   })
-  return Math.round((await Promise.all(sizes)).reduce((sum, size) => sum + size, 0) / 1024)
+  return Object.fromEntries(await Promise.all(sizes))
 }
