@@ -162,13 +162,15 @@ await step('a host is deployed by one command', () => deploy(config))
   await step('a host that has joined is deployed as a node: the services alone', () => deployedNode(bus))
 
   await step(
-    'what is undeployed with a container running leaves it running, and is deployed again',
+    'what is undeployed with a container running leaves it running, and is deployed again, for itself alone',
     async () => {
       await undeploy(config)
       assert.equal(await docker('ps', '--all', '--quiet'), '')
       assert.ok(await isThere(pid))
-      await deploy(config)
+      process.env['DOLLY_NATS_LISTEN'] = ''
+      await deploy(loadConfig())
       assert.ok(await isThere(pid))
+      assert.equal(await containerOf('registrar'), '')
     },
   )
 }
