@@ -92,6 +92,7 @@ const queries = (parts: VerbParts): VerbHandler[] => {
       return { containers: page, next }
     }),
     handler(verbs.imageImport, ({ node, ...input }) => ask(node ?? here, host.imageImport, input, 600_000)),
+    handler(verbs.imageUpload, ({ node, ...input }) => ask(node, host.imageUpload, input)),
     handler(verbs.imageList, ({ node }) => ask(node ?? here, host.imageList, {})),
     handler(verbs.imageRemove, ({ node, ...input }) => ask(node ?? here, host.imageRemove, input)),
     handler(verbs.volumeCreate, ({ node, ...input }) => ask(node ?? here, host.volumeCreate, input)),

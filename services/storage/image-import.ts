@@ -22,7 +22,7 @@ import {
 import { type Draft, commitImage, draftImage } from './image-draft.ts'
 import { freeBytes, requireSpace } from './space.ts'
 
-type Input = z.output<typeof imageImport.input>
+type Input = Omit<z.output<typeof imageImport.input>, 'path' | 'upload'> & { path: string }
 
 /** Far beyond any honest root file system. */
 export const importLimits: ImportLimits = { maxBytes: 8 * 2 ** 30, maxEntries: 500_000, timeoutMs: 600_000 }

@@ -1,5 +1,5 @@
 import type { Config } from '../../shared/config.ts'
-import { imageImport, imageList, imageRemove, objects, release } from '../../shared/contracts/operations.ts'
+import { objects, release } from '../../shared/contracts/operations.ts'
 import { storage } from '../../shared/contracts/steps.ts'
 import { Failure } from '../../shared/failure.ts'
 import { createKeyedQueue } from '../../shared/keyed-queue.ts'
@@ -7,16 +7,15 @@ import { operating } from '../../shared/operating.ts'
 import type { Recorder } from '../../shared/recorder.ts'
 import { type HostServiceDefinition, endpoint, stepEndpoints } from '../../shared/service.ts'
 import { enableQuota, prepareSnapshots, sweepGroups } from './btrfs.ts'
-import { ensureMounted, mountCowFileSystem } from './cow-file-system.ts'
+import { mountCowFileSystem } from './cow-file-system.ts'
 import { ensureDefaultImage } from './default-image.ts'
-import { listImages } from './image-catalogue.ts'
 import { removeDrafts } from './image-draft.ts'
-import { importImage } from './image-import.ts'
-import { removeImage } from './image-removal.ts'
+import { imageEndpoints } from './image-endpoints.ts'
 import { listStorage, releaseStorage } from './inventory.ts'
 import { ensureVolumes } from './container-volumes.ts'
 import { storageFacts } from './storage-facts.ts'
 import { createRoot, deleteRoot } from './root-snapshot.ts'
+import { sweepUploads } from './uploads.ts'
 import { removeVolumeDrafts } from './volume.ts'
 import { volumeEndpoints } from './volume-endpoints.ts'
 import { forgetUses } from './volume-uses.ts'
@@ -24,10 +23,7 @@ import { forgetUses } from './volume-uses.ts'
 /** Owns the copy-on-write file system: images, and each container's root as a snapshot of one. */
 export const storageService = (config: Config): HostServiceDefinition => {
   const { names } = config
-  const images = createKeyedQueue()
   const volumes = createKeyedQueue()
-  /** One import or removal at a time: two of one digest would meet in one draft. */
-  const alone = <T>(change: () => Promise<T>): Promise<T> => images.run('images', change)
   let released = false
   let hasQuota = false
   const users = new Set<Promise<unknown>>()
@@ -65,6 +61,7 @@ export const storageService = (config: Config): HostServiceDefinition => {
         if (hasQuota) await sweepGroups(record, names.cowfs)
         await removeDrafts(names, record)
         await removeVolumeDrafts(names, record)
+        await sweepUploads(names)
         await ensureDefaultImage(config, record, log)
       }),
     facts: () =>
@@ -93,27 +90,7 @@ export const storageService = (config: Config): HostServiceDefinition => {
                 }),
               ),
       }),
-      endpoint(imageImport, (input, { record }) =>
-        alone(() => operating(`import ${input.path}`, () => inUse(() => importImage(config, input, record)))),
-      ),
-      endpoint(imageList, (_, { record }) =>
-        operating('list images', () =>
-          inUse(async () => {
-            await ensureMounted(config, record)
-            return { images: await listImages(names) }
-          }),
-        ),
-      ),
-      endpoint(imageRemove, ({ reference }, { record }) =>
-        alone(() =>
-          operating(`remove image "${reference}"`, () =>
-            inUse(async () => {
-              await ensureMounted(config, record)
-              return removeImage(names, reference, record)
-            }),
-          ),
-        ),
-      ),
+      ...imageEndpoints({ config, inUse }),
       ...volumeEndpoints({ host: () => ({ config, hasQuota }), queue: volumes, inUse }),
       endpoint(objects.storage, () =>
         operating(`list ${names.cowfs}`, async () => ({ objects: await listStorage(config) })),

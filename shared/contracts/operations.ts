@@ -4,6 +4,7 @@ import { ContainerId, ImageReference } from './identity.ts'
 import { VolumeName } from './mount.ts'
 import { ServiceStatus } from './node.ts'
 import { ImageConfig } from './oci.ts'
+import { Base64 } from './streams.ts'
 
 const Nothing = z.strictObject({})
 
@@ -17,10 +18,22 @@ export const Image = z.object({
 })
 export type Image = z.infer<typeof Image>
 
+const UploadName = z.string().regex(/^[a-f0-9]{32}$/, 'is the name of an upload')
+
 export const imageImport = operation('storage', 'image-import', {
-  /** `path`: an absolute path on the service's host to a tar made by `docker export`. */
-  input: z.object({ reference: ImageReference, path: z.string(), config: ImageConfig.default({}) }),
+  /** Of a tar made by `docker export`: at `path`, an absolute one on the service's host, or what was sent as `upload`. */
+  input: z.object({
+    reference: ImageReference,
+    path: z.string().optional(),
+    upload: UploadName.optional(),
+    config: ImageConfig.default({}),
+  }),
   output: Image,
+})
+/** Takes a piece of a tar; answers where the next belongs. */
+export const imageUpload = operation('storage', 'image-upload', {
+  input: z.object({ upload: UploadName, offset: z.number().int().nonnegative(), data: Base64 }),
+  output: z.object({ offset: z.number() }),
 })
 export const imageList = operation('storage', 'image-list', {
   input: Nothing,

@@ -12,7 +12,8 @@ export const streamIdleMs = 60_000
 /** Not to be guessed: who knows it may read and write the stream. */
 const StreamId = z.string().regex(/^[a-f0-9]{32}$/, 'is the name of an open stream')
 const Position = z.number().int().nonnegative()
-const base64Length = Math.ceil(streamChunkBytes / 3) * 4
+/** Bytes as JSON has them. */
+export const Base64 = z.string().max(Math.ceil(streamChunkBytes / 3) * 4)
 const Opened = z.object({ stream: StreamId })
 
 /** Opens the standard streams of init, or of an exec or copy in the container. */
@@ -52,7 +53,7 @@ export const streamWrite = operation('namespace', 'stream-write', {
   input: z.object({
     stream: StreamId,
     offset: Position,
-    data: z.string().max(base64Length).default(''),
+    data: Base64.default(''),
     /** Nothing comes after this. */
     end: z.boolean().default(false),
   }),

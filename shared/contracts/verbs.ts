@@ -119,6 +119,11 @@ export const verbs = {
     host.imageImport.input.extend({ node: NodeName.optional() }).strict(),
     Image,
   ),
+  imageUpload: operatorVerb(
+    'image.upload',
+    host.imageUpload.input.extend({ node: NodeName }).strict(),
+    host.imageUpload.output,
+  ),
   imageList: verb('image.list', z.strictObject({ node: NodeName.optional() }), host.imageList.output),
   imageRemove: operatorVerb(
     'image.rm',

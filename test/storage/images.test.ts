@@ -12,7 +12,7 @@ import { join } from 'node:path'
 import { gzipSync, zstdCompressSync } from 'node:zlib'
 import test from 'ava'
 import { importImage } from '../../services/storage/image-import.ts'
-import { imageImport, imageList } from '../../shared/contracts/operations.ts'
+import { imageImport, imageList, imageUpload } from '../../shared/contracts/operations.ts'
 import type { FailureCode } from '../../shared/failure.ts'
 import { createRecorder } from '../../shared/recorder.ts'
 import { failureOf, storageStack } from './storage-stack.ts'
@@ -51,6 +51,23 @@ test('an imported tar becomes a read-only image that containers start from', asy
   t.is(statSync(join(rootfs, 'etc/name')).mode & 0o7777, 0o640)
   t.is(statSync(join(rootfs, 'bin/tool')).mode & 0o7777, 0o4755)
   t.true(lstatSync(join(rootfs, 'bin/link')).isSymbolicLink())
+})
+
+test('a tar may be sent in pieces, each of which may come twice, and is gone once it was imported', async (t) => {
+  await using stack = await storageStack()
+  const tar = tarOf(honest)
+  const upload = 'ab'.repeat(16)
+  const send = (offset: number, end: number) =>
+    stack.request(imageUpload, { upload, offset, data: tar.subarray(offset, end).toString('base64') })
+  t.deepEqual(await send(0, 1000), { offset: 1000 })
+  t.deepEqual(await send(0, 1000), { offset: 1000 })
+  t.is((await failureOf(send(1001, tar.length))).code, 'conflict')
+  await send(500, 1500)
+  await send(1500, tar.length)
+  const { digest } = await stack.request(imageImport, { reference: 'sent', upload })
+  t.is(digest, (await importOf(stack, tar)).digest)
+  t.is((await failureOf(stack.request(imageImport, { reference: 'sent', upload }))).code, 'not_found')
+  t.is((await failureOf(stack.request(imageImport, { reference: 'sent' }))).code, 'invalid_message')
 })
 
 test('the same tar again is the same image with one more tag', async (t) => {

@@ -6,5 +6,6 @@ export const configure = (command: Command): void => {
     .option('-q, --quiet', 'print only ids')
     .option('--no-trunc', 'do not shorten')
     .option('--json', 'print JSON')
+    .option('--node <name>', 'only those of this node')
     .action(listImages)
 }

@@ -1,6 +1,12 @@
 import type { HostService, Operation } from '../../../shared/contracts/contract.ts'
 import type { NodeRole } from '../../../shared/contracts/join.ts'
-import { networkInfo, objects, release } from '../../../shared/contracts/operations.ts'
+import {
+  imageImport,
+  imageRemove,
+  networkInfo,
+  objects,
+  release,
+} from '../../../shared/contracts/operations.ts'
 import { verbs } from '../../../shared/contracts/verbs.ts'
 import { durableCommands, subjects } from '../../../shared/subjects.ts'
 import { streams } from '../../../shared/streams.ts'
@@ -142,7 +148,13 @@ const client: Permissions = {
 }
 
 const discover = ['PING', 'INFO', 'STATS'].flatMap((verb) => [`$SRV.${verb}`, `$SRV.${verb}.>`])
-const hostOperations: Operation[] = [...Object.values(objects), ...Object.values(release), networkInfo]
+const hostOperations: Operation[] = [
+  ...Object.values(objects),
+  ...Object.values(release),
+  networkInfo,
+  imageImport,
+  imageRemove,
+]
 
 /** What whoever is root of a host asks of its own services. */
 const ownHost = (node: string): string[] => [

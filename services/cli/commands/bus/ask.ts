@@ -46,8 +46,9 @@ export const askHost = async <In extends z.ZodType, Out extends z.ZodType>(
   node: string,
   { service, verb, output }: Operation<In, Out>,
   input: z.input<In>,
+  timeoutMs = 2000,
 ): Promise<z.output<Out>> => {
   const subject = subjects.host(node, service, verb)
-  const reply = ReplyBody.parse(await bus.request(subject, input, { timeoutMs: 2000 }))
+  const reply = ReplyBody.parse(await bus.request(subject, input, { timeoutMs }))
   return outputOf(output, reply.output, subject)
 }

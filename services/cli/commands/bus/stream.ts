@@ -3,16 +3,12 @@ import type { z } from 'zod'
 import type { Bus } from '../../../../shared/bus.ts'
 import { streamChunkBytes, streamIdleMs, streamWaitMs } from '../../../../shared/contracts/streams.ts'
 import { type Verb, verbs } from '../../../../shared/contracts/verbs.ts'
-import { Failure, type FailureCode, reasonOf } from '../../../../shared/failure.ts'
-import { retrying } from '../../../../shared/retry.ts'
+import { Failure, reasonOf } from '../../../../shared/failure.ts'
 import type { Frame } from '../../../namespace/streams/stdcopy.ts'
-import { ask } from './ask.ts'
+import { askAgain } from './ask-again.ts'
 
 /** What the orchestrator answers within, also when it has to wait for a service that is restarted. */
 const answerMs = streamWaitMs + 12_000
-/** A bus or an orchestrator that is away for longer is not waited for. */
-const patientMs = 45_000
-const lost: readonly FailureCode[] = ['unavailable', 'timeout']
 
 /** A stream of a container that is open on its node. */
 export interface StreamName {
@@ -27,10 +23,8 @@ const asking =
     verb: Verb<In, Out>,
     input: object,
   ): Promise<z.output<Out>> => {
-    const act = () => ask(bus, verb, { ...name, ...input } as z.input<In>, { timeoutMs: answerMs })
-    const signal = AbortSignal.timeout(patientMs)
     try {
-      return await retrying(act, { signal, only: ({ code }) => lost.includes(code) })
+      return await askAgain(bus, verb, { ...name, ...input } as z.input<In>, answerMs)
     } catch (error) {
       if (!(error instanceof Failure)) throw error
       const why = `the connection to node ${name.node} broke (what runs there goes on): ${reasonOf(error)}`

@@ -1,0 +1,22 @@
+import type { z } from 'zod'
+import type { Bus } from '../../../../shared/bus.ts'
+import type { Verb } from '../../../../shared/contracts/verbs.ts'
+import type { FailureCode } from '../../../../shared/failure.ts'
+import { retrying } from '../../../../shared/retry.ts'
+import { ask } from './ask.ts'
+
+/** A bus, an orchestrator or a service that is away for longer is not waited for. */
+const patientMs = 45_000
+const lost: readonly FailureCode[] = ['unavailable', 'timeout']
+
+/** Asks a verb that may be asked twice, again while nobody answers. Throws as `ask` does. */
+export const askAgain = <In extends z.ZodType, Out extends z.ZodType>(
+  bus: Bus,
+  verb: Verb<In, Out>,
+  input: z.input<In>,
+  timeoutMs: number,
+): Promise<z.output<Out>> =>
+  retrying(() => ask(bus, verb, input, { timeoutMs }), {
+    signal: AbortSignal.timeout(patientMs),
+    only: ({ code }) => lost.includes(code),
+  })
