@@ -34,6 +34,9 @@ cd /image
 umount -l /host
 umount -l /proc
 
+# A header of the tar may say how long a name is; tar takes as much memory, and several times of it.
+ulimit -v 524288
+
 if [ -n "$source" ]; then
   exec cp --archive --reflink=auto /source/. /image
 fi

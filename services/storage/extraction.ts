@@ -60,25 +60,28 @@ const firstWords = (stderr: string): string => {
   return (lines.find((line) => !line.includes('Removing leading')) ?? '').slice(0, 300)
 }
 
-type Ended = { failed: boolean; stderr: string; command: string; isCanceled: boolean }
+type Ended = { failed: boolean; stderr: string }
 
-/** The reason that came first: a guard's refusal, then the programs', then a broken pipe between them. */
+/** Of a program that failed by itself: one that was stopped, or lost its reader, has nothing to say. */
+const ownWords = ({ failed, stderr }: Ended): string | undefined =>
+  failed && stderr !== '' && !/Broken pipe|Connection reset/.test(stderr) ? firstWords(stderr) : undefined
+
+/**
+ * The reason that came first: a guard's refusal, then the programs', then a broken pipe between them. A guard
+ * that missed a tar, or its end, only saw what a decompressor that failed had left out.
+ */
 const firstReason = (
   settled: readonly PromiseSettledResult<unknown>[],
-  programs: readonly Ended[],
+  { tar, decompressor }: { tar: Ended; decompressor: Ended | undefined },
 ): unknown => {
   const errors = settled.flatMap((result) => (result.status === 'rejected' ? [result.reason as unknown] : []))
   const guard = errors.find((error) => error instanceof Failure)
-  if (guard) return guard
-  const failed = programs.find((program) => program.failed && !program.isCanceled && program.stderr !== '')
-  if (failed) {
-    const said = firstWords(failed.stderr)
-    return new Failure(/No space left/i.test(failed.stderr) ? 'no_space' : 'invalid_message', said)
-  }
-  return (
-    errors[0] ??
-    (programs.some(({ failed: bad }) => bad) ? new Failure('timeout', 'it took too long') : undefined)
-  )
+  if (guard && guard.code !== 'invalid_message') return guard
+  const words = (decompressor && ownWords(decompressor)) ?? (guard ? undefined : ownWords(tar))
+  if (words !== undefined)
+    return new Failure(/No space left/i.test(words) ? 'no_space' : 'invalid_message', words)
+  const bad = tar.failed || decompressor?.failed
+  return guard ?? errors[0] ?? (bad ? new Failure('timeout', 'it took too long') : undefined)
 }
 
 const unpack = async (
@@ -88,10 +91,10 @@ const unpack = async (
   const stop = new AbortController()
   const deadline = AbortSignal.timeout(limits.timeoutMs)
   const cancelSignal = AbortSignal.any([stop.signal, deadline])
-  const program = decompressorFor(await firstBytes(path))
+  const decompressing = decompressorFor(await firstBytes(path))
   const hash = createHash('sha256')
   const tar = start(command, cancelSignal)
-  const decompressor = program ? start([program, '-dc'], cancelSignal) : undefined
+  const decompressor = decompressing && start(decompressing, cancelSignal)
   const { promise: tooMany, reject } = Promise.withResolvers<never>()
   tar.stdout.on('data', counting(limits.maxEntries, reject))
   const plain = decompressor?.stdout ?? new PassThrough()
@@ -101,13 +104,12 @@ const unpack = async (
     }),
     pipeline(plain, guardTar(limits.maxBytes), tar.stdin, { signal: cancelSignal }),
   ]
-  const ends = [...(decompressor ? [decompressor] : []), tar]
-  const all = Promise.all([...flows, ...ends])
+  const all = Promise.all([...flows, tar, decompressor])
   const first = await Promise.allSettled([Promise.race([all, tooMany])])
   stop.abort()
   const settled = await Promise.allSettled(flows)
   // The programs must have ended before the caller deletes what they write to.
-  const ended = await Promise.all(ends)
+  const ended = { tar: await tar, decompressor: await decompressor }
   if (deadline.aborted) throw new Failure('timeout', `it took more than ${limits.timeoutMs} ms`)
   const reason = firstReason([...first, ...settled], ended)
   if (reason) throw reason

@@ -21,17 +21,20 @@ export const isTarHeader = (block: Buffer): boolean => {
   return stated === sum
 }
 
-/** Programs that decompress standard input, by the first bytes of what they understand. */
+/**
+ * What decompresses standard input, by the first bytes of what it understands. A file says how much memory its
+ * decompression takes: xz takes four gigabytes unless told, the others at most a few megabytes, zstd 128.
+ */
 const compressions = [
-  { magic: '1f8b', program: 'gzip' },
-  { magic: 'fd377a585a00', program: 'xz' },
-  { magic: '28b52ffd', program: 'zstd' },
-  { magic: '425a68', program: 'bzip2' },
+  { magic: '1f8b', command: ['gzip', '-dc'] },
+  { magic: 'fd377a585a00', command: ['xz', '-dc', '--memlimit-decompress=256MiB'] },
+  { magic: '28b52ffd', command: ['zstd', '-dc'] },
+  { magic: '425a68', command: ['bzip2', '-dc'] },
 ]
 
-/** The program that decompresses a file which begins so, or undefined. */
-export const decompressorFor = (start: Buffer): string | undefined =>
-  compressions.find(({ magic }) => start.toString('hex').startsWith(magic))?.program
+/** The command that decompresses a file which begins so, or undefined. */
+export const decompressorFor = (start: Buffer): readonly string[] | undefined =>
+  compressions.find(({ magic }) => start.toString('hex').startsWith(magic))?.command
 
 const noTar = () => new Failure('invalid_message', 'it is no tar')
 

@@ -1,7 +1,7 @@
 export interface Entry {
   name: string
-  /** `0` file, `1` hard link, `2` symbolic link, `3` character device, `5` directory, `x` pax header. */
-  type?: '0' | '1' | '2' | '3' | '5' | 'x'
+  /** `0` file, `1` hard link, `2` symbolic link, `3` and `4` character and block device, `5` directory, `6` FIFO, `x` pax header, `L` GNU's long name. */
+  type?: '0' | '1' | '2' | '3' | '4' | '5' | '6' | 'x' | 'L'
   body?: string | Buffer
   link?: string
   mode?: number
@@ -12,7 +12,8 @@ const blockBytes = 512
 
 const octal = (value: number, width: number): string => `${value.toString(8).padStart(width - 1, '0')}\0`
 
-const header = (
+/** One block: what comes before so many bytes of content. */
+export const headerOf = (
   { name, type = '0', link = '', mode = 0o755, device = [0, 0] }: Entry,
   size: number,
 ): Buffer => {
@@ -40,7 +41,7 @@ export const tarOf = (entries: readonly Entry[]): Buffer => {
   const blocks = entries.flatMap((entry) => {
     const body = Buffer.from(entry.body ?? '')
     return [
-      header(entry, body.length),
+      headerOf(entry, body.length),
       body,
       Buffer.alloc((blockBytes - (body.length % blockBytes)) % blockBytes),
     ]

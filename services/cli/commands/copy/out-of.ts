@@ -11,11 +11,15 @@ import { type Copier, startCopier } from './copier.ts'
 import { type CopyFlags, counter } from './into.ts'
 import type { ContainerPlace } from './places.ts'
 
+const mostMemory = 512 * 2 ** 20
+
 /** What is unpacked came from a container: no device of it and no set-uid program appears on this host. */
 const unpacker = (directory: string, { archive }: CopyFlags, stripped: number) => {
   const owner = archive ? ['--same-owner', '--numeric-owner'] : ['--no-same-owner']
   const tar = ['tar', '--extract', '--file=-', '--no-same-permissions', ...owner]
-  const command = [...tar, `--strip-components=${stripped}`, '--directory', directory]
+  // A header may say how long a name is: tar takes as much memory.
+  const bounded = ['prlimit', `--as=${mostMemory}`, ...tar]
+  const command = [...bounded, `--strip-components=${stripped}`, '--directory', directory]
   const [file = '', ...args] =
     process.geteuid?.() === 0 ? ['setpriv', '--bounding-set=-mknod', '--', ...command] : command
   return execa(file, args, {
