@@ -16,7 +16,7 @@ demo: setup ## the whole lab in a stack of its own, made, shown and undone (root
 test: setup ## every test that needs no virtual machine (root)
 	@$(with_tools) node test/run.ts $(AVA_FLAGS)
 
-test-vm: setup ## whole containers and LOSSES=1 of power on a cgroup v2 only Debian in qemu; FILES= names other tests (root)
+test-vm: setup ## whole containers and LOSSES=1 of power on a cgroup v2 only Debian in qemu; SUITE=e2e runs a whole folder, FILES= other tests (root)
 	@bash deploy/setup/packages.sh qemu-system-x86
 	@$(with_tools) node test/vm/main.ts $(FILES)
 

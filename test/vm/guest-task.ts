@@ -7,10 +7,12 @@ import type { RootImage } from './root-image.ts'
 
 /** How much slower than its host a guest on an emulated processor is taken to be. */
 const timeFactor = 30
+/** A crash matrix has up to 55 points, each of which takes a guest a quarter of a minute. */
+const matrixSample = process.env['DOLLY_MATRIX_SAMPLE'] || '7'
 
 const script = (command: string): string => `
 cd /dolly
-export PATH="$PWD/node_modules/.bin:$PATH" DOLLY_TIME_FACTOR=${timeFactor}
+export PATH="$PWD/node_modules/.bin:$PATH" DOLLY_TIME_FACTOR=${timeFactor} DOLLY_MATRIX_SAMPLE=${matrixSample}
 export NODE_COMPILE_CACHE="$PWD/.cache/node" NODE_COMPILE_CACHE_PORTABLE=1
 ${command}
 echo "guest exit $?"
