@@ -81,12 +81,14 @@ test('dolly-btrfs does its tasks and answers spoilt ones under the sanitizers', 
   const made = join(directory, 'made')
   const tasks = [
     ['create', directory, 'made'],
-    ['snapshot', made, directory, 'copy'],
+    ['snapshot', made, directory, 'copy', '0'],
+    ['snapshot', made, directory, 'limited', '1048576'],
     ['limit', made, '1048576'],
     ['limit-nested', made, '1048576'],
     ['resolve', directory, 'made/../copy'],
     ['lift', made],
     ['sweep', directory],
+    ['delete', directory, 'limited'],
     ['delete', directory, 'copy'],
     ['delete', directory, 'made'],
   ]
