@@ -50,6 +50,15 @@ test('a profile that takes minutes to compile is given up, and one that the kern
   t.is(kept(), before, 'neither is kept')
 })
 
+test('containers that come at once with a profile that is new wait for one compilation', async (t) => {
+  await using host = await namespaceHost()
+  const syscalls = [{ names: ['swapon'], action: 'SCMP_ACT_ERRNO' }]
+  const wish = { seccomp: { defaultAction: 'SCMP_ACT_ALLOW', syscalls } }
+  const before = readdirSync(host.config.names.filters).length
+  await t.notThrowsAsync(Promise.all(['a', 'b', 'c', 'd'].map((id) => host.make(id, wish))))
+  t.is(readdirSync(host.config.names.filters).length, before + 1)
+})
+
 const honest = rulesOf(SeccompProfile.parse(profileOf(3, (n) => [equals(n, n)])), circumstancesOf([])).split(
   '\n',
 )

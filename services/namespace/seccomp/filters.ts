@@ -20,6 +20,7 @@ export const createFilters = (directory: string) => {
   mkdirSync(directory, { recursive: true, mode: 0o700 })
   const usual = SeccompProfile.parse(JSON.parse(readFileSync(defaultProfile, 'utf8')))
   const known = new Map<string, string>()
+  const compiling = new Map<string, Promise<void>>()
 
   const compile = async (record: Recorder, rules: string, file: string): Promise<void> => {
     const draft = `${file}.${process.pid}`
@@ -32,6 +33,15 @@ export const createFilters = (directory: string) => {
         cause: error,
       })
     }
+  }
+
+  /** Containers that come at once wait for one compilation. */
+  const compileOnce = (record: Recorder, rules: string, file: string): Promise<void> => {
+    const underWay = compiling.get(file)
+    if (underWay) return underWay
+    const done = compile(record, rules, file).finally(() => compiling.delete(file))
+    compiling.set(file, done)
+    return done
   }
 
   const forgetOldest = (): void => {
@@ -57,7 +67,7 @@ export const createFilters = (directory: string) => {
       const rules = rulesOf(seccomp === 'default' ? usual : seccomp, circumstancesOf(capabilities))
       const file = join(directory, `${createHash('sha256').update(rules).digest('hex')}.bpf`)
       if (!existsSync(file)) {
-        await compile(record, rules, file)
+        await compileOnce(record, rules, file)
         forgetOldest()
       }
       if (known.size >= mostFilters) known.clear()
