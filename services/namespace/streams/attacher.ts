@@ -52,7 +52,7 @@ const connected = async (child: ChildProcess, monitor: number | undefined, befor
       throw new Failure('timeout', 'cannot attach: the monitor does not accept the connection')
     await delay(1)
   }
-  throw new Failure('interrupted', 'cannot attach: its monitor has ended')
+  throw new Failure('conflict', 'cannot attach: its monitor has ended')
 }
 
 /**
