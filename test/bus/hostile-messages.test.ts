@@ -45,7 +45,8 @@ interface Answer {
 /** The server's own answers have a status without a body, what it reads is somebody's event. */
 const answerOf = (reply: Msg): Answer => {
   const { code = 0, description = '' } = reply.headers ?? {}
-  if (code) return { status: code, body: { code: `read ${code}`, message: description } }
+  // 204 is the end of what there is to read.
+  if (code) return { status: code === 204 ? 200 : code, body: { code: `read ${code}`, message: description } }
   return { status: Number(reply.headers?.get('Nats-Service-Error-Code') || 200), body: reply.json() }
 }
 
