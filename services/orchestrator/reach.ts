@@ -55,6 +55,16 @@ export const createReach = ({
   return {
     idOf,
     find,
+    /**
+     * The node of a container by its id as the list shows it, with that status if one is given: a round trip less
+     * than the log, for requests that the host itself refuses when they come too late. Undefined when the list does
+     * not tell.
+     */
+    shown: (reference: string, status?: Container['status']): { id: string; node: string } | undefined => {
+      const container = projection.get(reference)
+      if (!container?.node || (status ?? container.status) !== container.status) return undefined
+      return { id: container.id, node: container.node }
+    },
     /** The same, refused with `conflict` while it waits for a node. */
     placed: async (reference: string): Promise<Container> => {
       const container = await find(reference)

@@ -55,10 +55,10 @@ const lifecycle = (parts: VerbParts, start: Starter): VerbHandler[] => {
 }
 
 const execution = (parts: VerbParts): VerbHandler[] => {
-  const { ask, alive, placed } = parts.reach
+  const { ask, alive, placed, shown } = parts.reach
   return [
     handler(verbs.containerExec, async ({ container: reference, ...process }) => {
-      const { id, node } = await alive(reference, ['running'])
+      const { id, node } = shown(reference, 'running') ?? (await alive(reference, ['running']))
       return { id, node, ...(await ask(node, host.processExec, { id, ...process })) }
     }),
     handler(verbs.containerCopy, async ({ container: reference, ...copy }) => {
@@ -66,11 +66,11 @@ const execution = (parts: VerbParts): VerbHandler[] => {
       return { id, node, ...(await ask(node, host.processCopy, { id, ...copy })) }
     }),
     handler(verbs.containerExecStart, async ({ container: reference, execId }) => {
-      const { id, node } = await placed(reference)
+      const { id, node } = shown(reference) ?? (await placed(reference))
       return ask(node, host.execStart, { id, execId })
     }),
     handler(verbs.containerExecWait, async ({ container: reference, execId, timeoutMs }) => {
-      const { id, node } = await placed(reference)
+      const { id, node } = shown(reference) ?? (await placed(reference))
       return ask(node, host.execWait, { id, execId, timeoutMs }, timeoutMs + 5000)
     }),
   ]
