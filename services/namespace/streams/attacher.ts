@@ -1,10 +1,11 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { readFile, readdir, readlink } from 'node:fs/promises'
+import { readFileSync, readdirSync, readlinkSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { Failure, errnoOf } from '../../../shared/failure.ts'
 import { patienceMs } from '../../../shared/patience.ts'
+import { readIfThere } from '../bundle.ts'
 import { nativeProgram } from '../native-program.ts'
 
 const connectMs = 5000
@@ -14,13 +15,15 @@ const connectedState = '03'
 /** `held` gives the container nothing to read and does not tell it so: only the end of input closes its own. */
 export type AttacherInput = 'held' | 'inherit' | 'pipe'
 
-const socketInodes = async (pid: number): Promise<string[]> => {
+// Synchronous, as all that is looked at here: each file takes microseconds, the thread pool ten times as long.
+const socketInodes = (pid: number): string[] => {
+  const descriptors = `/proc/${pid}/fd`
   try {
-    const descriptors = (await readdir(`/proc/${pid}/fd`)).filter((descriptor) => Number(descriptor) > 2)
-    const links = await Promise.all(
-      descriptors.map((descriptor) => readlink(`/proc/${pid}/fd/${descriptor}`)),
-    )
-    return links.flatMap((link) => /^socket:\[(\d+)\]$/.exec(link)?.[1] ?? [])
+    return readdirSync(descriptors)
+      .filter((descriptor) => Number(descriptor) > 2)
+      .flatMap(
+        (descriptor) => /^socket:\[(\d+)\]$/.exec(readlinkSync(join(descriptors, descriptor)))?.[1] ?? [],
+      )
   } catch (error) {
     if (errnoOf(error) === 'ENOENT' || errnoOf(error) === 'ESRCH') return []
     throw error
@@ -28,26 +31,24 @@ const socketInodes = async (pid: number): Promise<string[]> => {
 }
 
 /** How many connected sockets the process has; one that waits to be accepted has no inode yet. */
-const connections = async (pid: number): Promise<number> => {
-  const inodes = await socketInodes(pid)
+const connections = (pid: number): number => {
+  const inodes = socketInodes(pid)
   if (inodes.length === 0) return 0
-  const lines = (await readFile('/proc/net/unix', 'utf8')).split('\n').map((line) => line.split(/\s+/))
-  return lines.filter(([, , , , , state, inode = '']) => state === connectedState && inodes.includes(inode))
-    .length
+  const table = readFileSync('/proc/net/unix', 'latin1')
+  return inodes.filter((inode) => new RegExp(` ${connectedState} +${inode}(?: |$)`, 'm').test(table)).length
 }
 
 /** The monitor that listens on the socket, as its bundle names it. */
-const monitorOf = async (socket: string): Promise<number | undefined> => {
-  const written = await readFile(join(dirname(socket), 'monitor.pid'), 'utf8').catch(() => '') // not there: not known
-  return /^\d+$/.test(written.trim()) ? Number(written) : undefined
+const monitorOf = (socket: string): number | undefined => {
+  const written = readIfThere(join(dirname(socket), 'monitor.pid'))?.trim() ?? ''
+  return /^\d+$/.test(written) ? Number(written) : undefined
 }
 
 /** Resolves when the monitor has accepted the attacher: a process started before would write to nobody. */
 const connected = async (child: ChildProcess, monitor: number | undefined, before: number): Promise<void> => {
-  const holds = async (pid: number | undefined, least: number) =>
-    pid === undefined || (await connections(pid)) >= least
+  const holds = (pid: number | undefined, least: number) => pid === undefined || connections(pid) >= least
   for (const giveUp = Date.now() + patienceMs(connectMs); child.exitCode === null;) {
-    if ((await holds(child.pid, 1)) && (await holds(monitor, before + 1))) return
+    if (holds(child.pid, 1) && holds(monitor, before + 1)) return
     if (Date.now() > giveUp)
       throw new Failure('timeout', 'cannot attach: the monitor does not accept the connection')
     await delay(1)
@@ -62,8 +63,8 @@ const connected = async (child: ChildProcess, monitor: number | undefined, befor
  */
 export const spawnAttacher = async (socket: string, input: AttacherInput): Promise<ChildProcess> => {
   const stdin = input === 'inherit' ? 'inherit' : 'pipe'
-  const monitor = await monitorOf(socket)
-  const before = monitor === undefined ? 0 : await connections(monitor)
+  const monitor = monitorOf(socket)
+  const before = monitor === undefined ? 0 : connections(monitor)
   const child = spawn(nativeProgram, ['attach', socket], { stdio: [stdin, 'pipe', 'pipe'], detached: true })
   await once(child, 'spawn')
   try {
