@@ -62,3 +62,25 @@ test('one that starts again and again does so too', async (t) => {
   }
   t.true(hasDropped(pathsOf(id)))
 })
+
+test('a process that is executed in one and prints without end does so too', async (t) => {
+  const { id } = await containerFor(t, client, { logging })
+  const { execId, bundle } = await ask(client.bus, verbs.containerExec, {
+    container: id,
+    args: ['yes', line],
+  })
+  await ask(client.bus, verbs.containerExecStart, { container: id, execId })
+  const { log } = bundlePaths(bundle)
+  let largest = 0
+  await eventually(
+    'what it had printed was dropped',
+    () => {
+      const size = statSync(log, { throwIfNoEntry: false })?.size ?? largest
+      const isDropped = size < largest
+      largest = Math.max(largest, size)
+      return isDropped
+    },
+    30_000,
+  )
+  t.true(largest > 0 && largest <= mebibyte, String(largest))
+})
