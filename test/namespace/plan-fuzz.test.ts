@@ -29,7 +29,10 @@ const seeds: readonly (readonly Operation[])[] = [
   ],
 ]
 
-test(`${executions} mutated plans are read under the sanitizers`, async (t) => {
+/** What a root has of users and groups, which its image may have spoilt. */
+const databases = 'root:x:0:0:root:/root:/bin/sh\nada:x:1000:1001::/home/ada:/bin/sh\nmath:x:2000:root,ada\n'
+
+test(`${executions} mutated plans and databases of users are read under the sanitizers`, async (t) => {
   t.timeout(180_000)
   t.log(`seed ${seed}`)
   await run('make', ['-s', '-C', native, 'fuzz'], { timeoutMs: 120_000 })
@@ -37,6 +40,8 @@ test(`${executions} mutated plans are read under the sanitizers`, async (t) => {
   t.teardown(() => rm(directory, { recursive: true }))
   const files = seeds.map((_, index) => join(directory, `seed-${index}`))
   for (const [index, plan] of seeds.entries()) await writeFile(files[index]!, encodePlan(plan))
+  files.push(join(directory, 'databases'))
+  await writeFile(join(directory, 'databases'), databases)
   const args = [String(executions), String(seed), ...files]
   const said = await run(join(native, 'dolly-init-fuzz'), args, { timeoutMs: 150_000 })
   t.log(said.trim())

@@ -162,4 +162,19 @@ int enact_program(struct context *, char **, size_t);
 
 void set_home(struct context *context, const char *home);
 
+/* Who a process becomes. */
+enum { MAX_GROUPS = 256 };
+struct identity {
+	uint64_t uid;
+	uint64_t gid;
+	gid_t groups[MAX_GROUPS];
+	size_t group_count;
+	char name[DETAIL_BYTES];
+	char home[PATH_BYTES];
+};
+
+/* Whether the text of the database has them, or they are numbers; without a group, those that list the user. */
+bool user_in(char *text, const char *user, struct identity *who);
+bool groups_in(char *text, const char *group, struct identity *who);
+
 #endif

@@ -11,16 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { MAX_FILE_BYTES = 1 << 20, MAX_GROUPS = 256, MAX_FIELDS = 7 };
-
-struct identity {
-	uint64_t uid;
-	uint64_t gid;
-	gid_t groups[MAX_GROUPS];
-	size_t group_count;
-	char name[DETAIL_BYTES];
-	char home[PATH_BYTES];
-};
+enum { MAX_FILE_BYTES = 1 << 20 };
 
 static char file_bytes[MAX_FILE_BYTES + 1];
 
@@ -42,83 +33,20 @@ static int read_database(const char *path)
 	return 0;
 }
 
-/* Splits the next line at colons; answers the number of fields, 0 at the end. */
-static size_t next_entry(char **cursor, char **fields)
-{
-	char *line = *cursor;
-	size_t count = 0;
-	if (!line || !*line)
-		return 0;
-	char *end = strchr(line, '\n');
-	*cursor = end ? end + 1 : NULL;
-	if (end)
-		*end = '\0';
-	while (line && count < MAX_FIELDS) {
-		fields[count++] = line;
-		line = strchr(line, ':');
-		if (line)
-			*line++ = '\0';
-	}
-	return count;
-}
-
 static int find_user(struct context *context, const char *user, struct identity *who)
 {
-	char *cursor = file_bytes, *fields[MAX_FIELDS];
-	const bool numeric = number(user, UINT32_MAX - 1, &who->uid) == 0;
 	const int error = read_database("/etc/passwd");
-	if (error)
+	if (error || user_in(file_bytes, user, who))
 		return error;
-	for (size_t count; (count = next_entry(&cursor, fields)) > 0;) {
-		uint64_t uid = 0, gid = 0;
-		if (count < 6 || number(fields[2], UINT32_MAX - 1, &uid) || number(fields[3], UINT32_MAX - 1, &gid))
-			continue;
-		if (strcmp(fields[0], user) != 0 && !(numeric && uid == who->uid))
-			continue;
-		who->uid = uid;
-		who->gid = gid;
-		(void)snprintf(who->name, sizeof who->name, "%s", fields[0]);
-		(void)snprintf(who->home, sizeof who->home, "%s", fields[5]);
-		return 0;
-	}
-	if (numeric)
-		return 0;
 	say(context, "the container's /etc/passwd has no user \"%.64s\"", user);
 	return ESRCH;
 }
 
-static bool lists(char *members, const char *name)
-{
-	const size_t length = strlen(name);
-	for (char *member = members; member; member = strchr(member, ',') ? strchr(member, ',') + 1 : NULL)
-		if (strncmp(member, name, length) == 0 && (member[length] == ',' || member[length] == '\0'))
-			return true;
-	return false;
-}
-
-/* A named or numbered group replaces the user's own and its further ones, as in Docker. */
 static int find_groups(struct context *context, const char *group, struct identity *who)
 {
-	char *cursor = file_bytes, *fields[MAX_FIELDS];
-	uint64_t gid = 0;
-	const bool numeric = group && number(group, UINT32_MAX - 1, &gid) == 0;
 	const int error = read_database("/etc/group");
-	if (error)
+	if (error || groups_in(file_bytes, group, who))
 		return error;
-	if (numeric)
-		who->gid = gid;
-	for (size_t count; !numeric && (count = next_entry(&cursor, fields)) > 0;) {
-		if (count < 3 || number(fields[2], UINT32_MAX - 1, &gid))
-			continue;
-		if (group && strcmp(fields[0], group) == 0) {
-			who->gid = gid;
-			return 0;
-		}
-		if (!group && count > 3 && *who->name && lists(fields[3], who->name) && who->group_count < MAX_GROUPS)
-			who->groups[who->group_count++] = (gid_t)gid;
-	}
-	if (!group || numeric)
-		return 0;
 	say(context, "the container's /etc/group has no group \"%.64s\"", group);
 	return ESRCH;
 }

@@ -27,6 +27,7 @@ static uint64_t random_state, executions;
 static const struct { const char *bytes; size_t size; } tokens[] = {
 	{ "clone\0000", 8 }, { "wait\0001\0000", 9 }, { "exec\0001\000a", 9 }, { "env\0002\000A=b\000C=d", 14 },
 	{ "65535", 6 }, { "65536", 6 }, { "18446744073709551617", 21 }, { "-1", 3 }, { "0x", 3 }, { "", 1 },
+	{ "ada:x:1000:1001:A:/home:/bin/sh\n", 32 }, { "math:x:2000:root,ada\n", 21 }, { ":", 1 }, { ",ada", 4 }, { "\n", 1 },
 };
 
 /* Called at each edge of the code under test, and of nothing here. */

@@ -52,6 +52,27 @@ static void read_request(char *bytes, size_t size)
 		read_arguments(words[index]);
 }
 
+/* The users and groups of an image: the same bytes as both, for a name that they have and one that they do not. */
+static void read_databases(const uint8_t *data, size_t size)
+{
+	static const char *const names[] = { "ada", "0", "4294967294", "" };
+	for (size_t index = 0; index < sizeof names / sizeof *names; index++) {
+		struct identity who = { .uid = 0 };
+		char *text = calloc(size + 1, 1);
+		if (!text)
+			abort();
+		memcpy(text, data, size);
+		(void)user_in(text, names[index], &who);
+		memcpy(text, data, size);
+		(void)groups_in(text, NULL, &who);
+		memcpy(text, data, size);
+		(void)groups_in(text, names[index], &who);
+		if (who.uid >= UINT32_MAX || who.gid >= UINT32_MAX || who.group_count > MAX_GROUPS || strlen(who.home) >= sizeof who.home)
+			abort();
+		free(text);
+	}
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	/* A copy of exactly this size: the sanitizer sees the first byte beyond it. */
@@ -62,5 +83,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	read_request(bytes, size);
 	read_plan(bytes, size);
 	free(bytes);
+	read_databases(data, size);
 	return 0;
 }
