@@ -25,7 +25,7 @@ const script = [
   'for path in /proc/keys /proc/timer_list /proc/kcore /proc/interrupts /sys/firmware; do echo "masked $path $(cat $path 2>&1 | wc -c) $(ls $path 2>/dev/null | wc -l)"; done',
   'for kind in pid mnt uts ipc cgroup user net; do echo "namespace $kind $(readlink /proc/1/ns/$kind)"; done',
   'while read line; do echo "limit $line"; done < /proc/1/limits',
-  'echo "fd $(ls /proc/1/fd | wc -l)"; echo "cwd $(pwd)"; echo "host $(hostname)"; echo "adj $(cat /proc/1/oom_score_adj)"',
+  'echo "fd $(ls /proc/self/fd | wc -l)"; echo "cwd $(pwd)"; echo "host $(hostname)"; echo "adj $(cat /proc/1/oom_score_adj)"',
   'while read variable; do echo "env $variable"; done << end',
   '$(env)',
   'end',
