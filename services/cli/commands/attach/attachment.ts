@@ -55,7 +55,9 @@ export const attach = async (
 ): Promise<Attachment> => {
   const typed = interactive && process.stdin.isTTY
   // In its session the relay cannot read our terminal: what is typed comes to it by a pipe.
-  const streams = await openProcess(session, place, typed ? 'pipe' : interactive ? 'inherit' : 'held')
+  const input = typed ? 'pipe' : interactive ? 'inherit' : 'held'
+  const size = terminal && process.stdout.isTTY ? process.stdout : undefined
+  const streams = await openProcess(session, place, { input, size })
   using stack = new DisposableStack()
   stack.use(streams)
   const closed = relayOutput(streams, terminal)

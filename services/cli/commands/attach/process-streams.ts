@@ -17,6 +17,12 @@ export interface ProcessPlace {
   execId?: string
 }
 
+/** How the process's input comes to it, and the size that its terminal begins with. */
+export interface StreamsWanted {
+  input: AttacherInput
+  size?: { rows: number; columns: number } | undefined
+}
+
 /** The standard streams of a process in a container, wherever that is. */
 export interface ProcessStreams extends Disposable {
   /** What it writes, until it ends. Throws `Failure` (`interrupted`) when the connection breaks. */
@@ -28,14 +34,16 @@ export interface ProcessStreams extends Disposable {
 
 const onThisHost = async (
   { attach, directory }: ReturnType<typeof bundlePaths>,
-  input: AttacherInput,
+  { input, size }: StreamsWanted,
 ): Promise<ProcessStreams> => {
+  // Told before the connection, which the monitor deals with after it: the process may start at once.
+  if (size) await resize(directory, size)
   const child = await spawnAttacher(attach, input)
   child.stdin?.on('error', () => {}) // the process reads no more; its output says why
   return {
     frames: attachedFrames(child),
     input: input === 'pipe' ? (child.stdin ?? undefined) : undefined,
-    resize: (size) => resize(directory, size),
+    resize: (to) => resize(directory, to),
     [Symbol.dispose]: () => void (child.exitCode === null && child.signalCode === null && child.kill()),
   }
 }
@@ -43,7 +51,7 @@ const onThisHost = async (
 const elsewhere = async (
   { bus }: Session,
   { id, execId }: ProcessPlace,
-  input: AttacherInput,
+  { input }: StreamsWanted,
 ): Promise<ProcessStreams> => {
   const which = execId === undefined ? {} : { execId }
   const { node, stream: opened } = await ask(bus, verbs.containerAttach, { container: id, ...which })
@@ -65,12 +73,12 @@ const elsewhere = async (
 export const openProcess = (
   session: Session,
   place: ProcessPlace,
-  input: AttacherInput,
+  wanted: StreamsWanted,
 ): Promise<ProcessStreams> => {
   const { id, node, execId } = place
   const container = bundlePaths(session.config.names.bundle(id))
   const paths = execId === undefined ? container : bundlePaths(container.exec(execId))
   return isHere(session.config, node, paths.attach)
-    ? onThisHost(paths, input)
-    : elsewhere(session, place, input)
+    ? onThisHost(paths, wanted)
+    : elsewhere(session, place, wanted)
 }

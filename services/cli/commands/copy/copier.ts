@@ -23,7 +23,7 @@ export const startCopier = async (
 ): Promise<Copier> => {
   const { bus } = session
   const { id, node, execId } = await ask(bus, verbs.containerCopy, wish)
-  const streams = await openProcess(session, { id, node, execId }, 'pipe')
+  const streams = await openProcess(session, { id, node, execId }, { input: 'pipe' })
   if (!streams.input) throw new Error('the copy has no standard input')
   await ask(bus, verbs.containerExecStart, { container: id, execId })
   return {
