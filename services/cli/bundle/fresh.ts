@@ -13,13 +13,13 @@ export const stampOf = (file: string): string | undefined => {
   return found && `${found.size} ${found.mtimeMs}`
 }
 
-/** The bundle of the command line, or undefined where none was made, or a source is another since. */
-export const freshBundle = (project: string): string | undefined => {
-  const { bundle, sources } = bundlePaths(project)
+/** Whether the bundle of the command line was made, and of sources that are still the same. */
+export const isFresh = (project: string): boolean => {
+  const { sources } = bundlePaths(project)
   try {
     const stamps = Object.entries(JSON.parse(readFileSync(sources, 'utf8')) as Record<string, string>)
-    return stamps.every(([source, stamp]) => stampOf(join(project, source)) === stamp) ? bundle : undefined
+    return stamps.every(([source, stamp]) => stampOf(join(project, source)) === stamp)
   } catch {
-    return undefined // it only saves time: without it the sources run
+    return false // it only saves time: without it the sources run
   }
 }

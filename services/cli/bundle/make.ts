@@ -2,7 +2,7 @@ import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { dirname, join, relative } from 'node:path'
 import { type BuildResult, type Plugin, build } from 'esbuild'
 import { projectDirectory as project } from '../stack/project.ts'
-import { bundlePaths, freshBundle, stampOf } from './fresh.ts'
+import { bundlePaths, isFresh, stampOf } from './fresh.ts'
 
 /** A module that asks where it is gets the place of its source: programs and files are found from there. */
 const places: Plugin = {
@@ -45,7 +45,7 @@ const makeBundle = async (): Promise<void> => {
   const written = `${bundle}.new`
   const result = await build({
     absWorkingDir: project,
-    entryPoints: ['services/cli/commands/command-line.ts'],
+    entryPoints: ['services/cli/bundle/main.ts'],
     outfile: written,
     bundle: true,
     platform: 'node',
@@ -66,7 +66,7 @@ const makeBundle = async (): Promise<void> => {
   renameSync(`${sources}.new`, sources)
 }
 
-if (freshBundle(project)) console.log('services/cli: bundle up to date')
+if (isFresh(project)) console.log('services/cli: bundle up to date')
 else {
   console.log('services/cli: bundling')
   await makeBundle()
