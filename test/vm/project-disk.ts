@@ -18,13 +18,14 @@ const compile = async (testFiles: readonly string[]): Promise<void> => {
   const env = { NODE_COMPILE_CACHE: join(projectDirectory, compileCache), NODE_COMPILE_CACHE_PORTABLE: '1' }
   const options = { cwd: projectDirectory, env, timeout: compileMs, reject: false, stdio: 'ignore' } as const
   await execa(process.execPath, ['test/vm/compile.ts'], options)
+  await execa('services/cli/dolly', ['--help'], options)
   // A test that no title matches: the files are loaded, and none of their tests runs.
   if (testFiles.length > 0)
     await execa('node_modules/.bin/ava', ['--match', 'nothing is called so', ...testFiles], options)
 }
 
-/** Programs that `make setup` built: the guest's own compiler would take a minute. */
-const built = 'services/*/native/*'
+/** What `make setup` built: the guest's own compiler would take a minute. */
+const built = ['services/*/native/*', '.cache/cli/*']
 
 const listed = async (...options: string[]): Promise<string[]> => {
   const paths = await run('git', ['-C', projectDirectory, 'ls-files', '-z', '--exclude-standard', ...options])
@@ -42,13 +43,14 @@ export const writeProjectDisk = async (
   await compile(testFiles)
   const present = [
     ...(await listed('--cached', '--others')),
-    ...(await listed('--others', '--ignored', built)),
+    ...(await listed('--others', '--ignored', ...built)),
   ]
-  const from = ['--directory', projectDirectory]
+  // With times to the nanosecond: by them the bundle of the command line knows its sources.
+  const from = ['--format=posix', '--directory', projectDirectory]
   const options = ['--null', '--no-recursion', '--files-from=-']
   await run('tar', ['--create', '--file', disk, ...from, ...options], { input: present.join('\0') })
   const renamed = `--transform=s,^${compileCache},.cache/node,`
   await run('tar', ['--append', '--file', disk, ...from, renamed, compileCache])
   await writeFile(join(directory, taskFile), task)
-  await run('tar', ['--append', '--file', disk, '--directory', directory, taskFile])
+  await run('tar', ['--append', '--file', disk, '--format=posix', '--directory', directory, taskFile])
 }
