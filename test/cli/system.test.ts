@@ -192,7 +192,7 @@ onSystemd('a host that has joined: systemd runs its services alone, on a bus els
   })
 
   await done('system', 'install', '--now')
-  const active = await run('systemctl', ['list-units', '--plain', '--no-legend', 'dolly*'])
+  const active = await run('systemctl', ['list-units', '--plain', '--no-legend', ...unitNames()])
   t.deepEqual(active.match(/^dolly\S+/gm)?.toSorted(), [
     'dolly-cgroup.service',
     'dolly-namespace.service',
@@ -214,10 +214,8 @@ onSystemd('a host that has joined: systemd runs its services alone, on a bus els
     'sleep',
     '1000',
   )
-  const [{ pid, node }] = JSON.parse(await bus.done('inspect', 'there')) as [{ pid: number; node: string }]
+  const [{ node }] = JSON.parse(await bus.done('inspect', 'there')) as [{ node: string }]
   t.is(node, 'units')
-  await run('systemctl', ['restart', 'dolly.target'], { timeoutMs: 120_000 })
-  t.true(await exists(`/proc/${pid}`))
   await bus.done('rm', '-f', 'there')
   await done('system', 'uninstall')
   t.false((await hostLinks()).some(({ ifname }) => ifname === names.bridge))
