@@ -150,6 +150,23 @@ test('from a host that has joined, to a container of the one with the bus', asyn
 })
 
 test.serial(
+  'an orchestrator that is killed in mid-stream loses no byte of it, and none comes twice',
+  async (t) => {
+    const script = 'i=0; while [ $i -lt 60 ]; do i=$((i+1)); seq 1 2000; sleep 0.05; done'
+    const reading = a.dolly(['exec', 'far', 'sh', '-c', script], 120_000)
+    const looping = async () => /^sh -c i=0.*seq 1 2000/m.test((await b.enter('ps', ['-eo', 'args'])).stdout)
+    await eventually('it writes', looping)
+    const before = await pidOf(a.config(), 'orchestrator')
+    signal(before!, 'SIGKILL')
+    await replaced(a.config(), 'orchestrator', before)
+    const { stdout, stderr, exitCode } = await reading
+    t.is(exitCode, 0, stderr)
+    const numbers = Array.from({ length: 2000 }, (_, index) => index + 1)
+    t.is(sum(stdout), sum(Array.from({ length: 60 }, () => numbers.join('\n')).join('\n')))
+  },
+)
+
+test.serial(
   'a service that is killed in mid-stream breaks the stream in one line, and nothing else',
   async (t) => {
     const script = 'i=0; while :; do i=$((i+1)); echo $i; sleep 0.05; done'
