@@ -52,6 +52,15 @@ test('create waits to be started, and start -a answers its output and exit code'
   t.is(exitCode, 4)
 })
 
+test('start -a of one that has ended answers what it writes this time, and its exit code', async (t) => {
+  const script = 'test -e /again && { echo twice; echo bad >&2; exit 6; }; touch /again; echo once'
+  t.is((await dolly(['run', '-q', '--name', 'again', 'busybox', 'sh', '-c', script])).stdout, 'once')
+  const { stdout, stderr, exitCode } = await dolly(['start', '-a', 'again'])
+  t.is(stdout, 'twice')
+  t.is(stderr, 'bad')
+  t.is(exitCode, 6)
+})
+
 test('logs tell streams, lines and times, and -f ends with the container', async (t) => {
   const script = 'seq 1 5; echo bad >&2; sleep 0.3; echo last'
   await dolly(['run', '-d', '-q', '--name', 'talks', 'busybox', 'sh', '-c', script])

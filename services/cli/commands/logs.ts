@@ -1,14 +1,13 @@
-import { once } from 'node:events'
 import { type Command, InvalidArgumentError } from 'commander'
 import { verbs } from '../../../shared/contracts/verbs.ts'
 import { Failure } from '../../../shared/failure.ts'
-import { type LogLine, logTime } from '../../namespace/streams/log-line.ts'
-import { printJsonLine, remark } from '../output/print.ts'
+import { remark } from '../output/print.ts'
 import { byteSize } from '../output/size.ts'
 import { ask } from './bus/ask.ts'
-import { type ContainerEvents, watchContainer } from './bus/container-events.ts'
+import { watchContainer } from './bus/container-events.ts'
 import { type Session, withSession } from './bus/session.ts'
 import { openLog } from './logs/container-log.ts'
+import { endOf, printLog } from './logs/print-log.ts'
 
 interface LogsFlags {
   follow?: boolean
@@ -23,30 +22,6 @@ const tailCount = (text: string): number => {
   return Number(text)
 }
 
-const print = async (lines: AsyncIterable<LogLine>, { timestamps, json }: LogsFlags): Promise<void> => {
-  const begun = { stdout: false, stderr: false }
-  for await (const { time, stream, text, complete } of lines) {
-    const stamp = timestamps && !begun[stream] ? `${logTime(time)} ` : ''
-    begun[stream] = !complete
-    if (json) printJsonLine({ time: logTime(time), stream, text, complete })
-    else if (!process[stream].write(`${stamp}${text}${complete ? '\n' : ''}`))
-      await once(process[stream], 'drain')
-  }
-}
-
-/** Aborts once the container that runs now has ended. */
-const endOf = (events: ContainerEvents): AbortSignal => {
-  const ended = new AbortController()
-  const endings = ['container.exited', 'container.deleted', 'container.failed']
-  events
-    .until(({ event }) => endings.includes(event.type))
-    .then(
-      () => ended.abort(),
-      () => ended.abort(), // without the log of events nothing more will be known of it
-    )
-  return ended.signal
-}
-
 const droppedOf = (container: string, bytes: number): string =>
   `dolly: the beginning of the log of ${container} was dropped: it keeps at most ${byteSize(bytes)} (logging.options.max-size)`
 
@@ -57,7 +32,7 @@ const logs = async (session: Session, container: string, flags: LogsFlags): Prom
   const show = async (ended?: AbortSignal) => {
     using log = await openLog(session, { id, node }, { tail: flags.tail, ended })
     if (log.dropped && flags.tail === Infinity) remark(droppedOf(container, spec.logSizeBytes))
-    await print(log.lines, flags)
+    await printLog(log.lines, flags)
   }
   if (!flags.follow) return show()
   await using events = watchContainer(session.bus, id, { after: sequence })

@@ -18,7 +18,7 @@ interface StartTarget {
 }
 
 /** The exit code of the process that `container.exited` ends. */
-const exitCodeAfter = async (events: ContainerEvents, sequence: number): Promise<number> => {
+export const exitCodeAfter = async (events: ContainerEvents, sequence: number): Promise<number> => {
   const { event } = await events.until(
     (seen) => seen.sequence > sequence && seen.event.type === 'container.exited',
   )
