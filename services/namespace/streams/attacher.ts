@@ -30,12 +30,12 @@ const socketInodes = (pid: number): string[] => {
   }
 }
 
-/** How many connected sockets the process has; one that waits to be accepted has no inode yet. */
-const connections = (pid: number): number => {
+/** The connected sockets of the process, by inode; one that waits to be accepted has none yet. */
+const connections = (pid: number): string[] => {
   const inodes = socketInodes(pid)
-  if (inodes.length === 0) return 0
+  if (inodes.length === 0) return []
   const table = readFileSync('/proc/net/unix', 'latin1')
-  return inodes.filter((inode) => new RegExp(` ${connectedState} +${inode}(?: |$)`, 'm').test(table)).length
+  return inodes.filter((inode) => new RegExp(` ${connectedState} +${inode}(?: |$)`, 'm').test(table))
 }
 
 /** The monitor that listens on the socket, as its bundle names it. */
@@ -44,11 +44,19 @@ const monitorOf = (socket: string): number | undefined => {
   return /^\d+$/.test(written) ? Number(written) : undefined
 }
 
-/** Resolves when the monitor has accepted the attacher: a process started before would write to nobody. */
-const connected = async (child: ChildProcess, monitor: number | undefined, before: number): Promise<void> => {
-  const holds = (pid: number | undefined, least: number) => pid === undefined || connections(pid) >= least
+/**
+ * Resolves when the monitor has accepted the attacher: a process started before would write to nobody. It has a
+ * connection then that it did not have `before`; of those it may have lost some, as clients come and go.
+ */
+const connected = async (
+  child: ChildProcess,
+  monitor: number | undefined,
+  before: readonly string[],
+): Promise<void> => {
+  const holds = (pid: number | undefined, except: readonly string[] = []) =>
+    pid === undefined || connections(pid).some((inode) => !except.includes(inode))
   for (const giveUp = Date.now() + patienceMs(connectMs); child.exitCode === null;) {
-    if (holds(child.pid, 1) && holds(monitor, before + 1)) return
+    if (holds(child.pid) && holds(monitor, before)) return
     if (Date.now() > giveUp)
       throw new Failure('timeout', 'cannot attach: the monitor does not accept the connection')
     await delay(1)
@@ -64,7 +72,7 @@ const connected = async (child: ChildProcess, monitor: number | undefined, befor
 export const spawnAttacher = async (socket: string, input: AttacherInput): Promise<ChildProcess> => {
   const stdin = input === 'inherit' ? 'inherit' : 'pipe'
   const monitor = monitorOf(socket)
-  const before = monitor === undefined ? 0 : connections(monitor)
+  const before = monitor === undefined ? [] : connections(monitor)
   const child = spawn(nativeProgram, ['attach', socket], { stdio: [stdin, 'pipe', 'pipe'], detached: true })
   await once(child, 'spawn')
   try {
