@@ -235,7 +235,9 @@ test('the list is rebuilt from the log on an operator’s word', async (t) => {
   const bucket = await stack.inside.bucket('containers')
   const listed = async () => (await ask(client.bus, verbs.containerList, { all: true })).containers
   await eventually('it is not listed', async () => {
-    // Again and again: an event of its creation may still be on its way to the list, and bring the key back.
+    // Again and again: an event of its creation may still be on its way to the list, and bring the key back. Who
+    // asks for the list waits for what is on the log by then.
+    await listed()
     const entry = await bucket.get(id)
     if (entry?.operation === 'PUT') await bucket.delete(id, { previousSeq: entry.revision })
     return (await listed()).every((container) => container.id !== id)

@@ -20,7 +20,7 @@ const attacks = `bpf, userfault, syslog, module, reboot, handle, clock, swapon /
 
 const script = [
   ...attacks.map((attack) => `echo "attack ${attack}: $(attack ${attack})"`),
-  'while read key value; do case $key in Uid:|Gid:|Groups:|Cap*|NoNewPrivs:|Seccomp:|Umask:|SigIgn:|SigBlk:|SigCgt:) echo "status $key $value";; esac; done < /proc/1/status',
+  'while read key value; do case $key in Uid:|Gid:|Groups:|Cap*|NoNewPrivs:|Seccomp:|Umask:|SigBlk:|SigCgt:) echo "status $key $value";; esac; done < /proc/1/status',
   'for entry in /dev/* /dev/pts/*; do echo "node $(stat -c "%n %F %a %u:%g %t:%T" $entry) $(readlink $entry)"; done',
   'for path in /proc/keys /proc/timer_list /proc/kcore /proc/interrupts /sys/firmware; do echo "masked $path $(cat $path 2>&1 | wc -c) $(ls $path 2>/dev/null | wc -l)"; done',
   'for kind in pid mnt uts ipc cgroup user net; do echo "namespace $kind $(readlink /proc/1/ns/$kind)"; done',
