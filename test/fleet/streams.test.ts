@@ -147,6 +147,8 @@ test('from a host that has joined, to a container of the one with the bus', asyn
   const { stdout, exitCode, stderr: said } = await b.dolly(['exec', '-i', 'home', 'wc', '-c'], 60_000, 'four')
   t.is(stdout, '4', `${stderr}${said}`)
   t.is(exitCode, 0)
+  t.regex((await b.dolly(['profile', 'home'])).stdout, /^storage +done /m)
+  t.regex((await b.dolly(['saga', 'show', 'home'])).stdout, /container\.running/)
 })
 
 test.serial(

@@ -1,10 +1,9 @@
 import type { Command } from 'commander'
-import { verbs } from '../../../shared/contracts/verbs.ts'
 import { type PhaseProfile, type StepProfile, phasesOf } from '../output/launch-profile.ts'
 import { printJson, printLine } from '../output/print.ts'
 import { table } from '../output/table.ts'
 import { shortMs } from '../output/time.ts'
-import { ask } from './bus/ask.ts'
+import { journalOf } from './bus/journal.ts'
 import { withSession } from './bus/session.ts'
 
 interface ProfileFlags {
@@ -50,8 +49,7 @@ const workTable = ({ steps }: PhaseProfile, all: boolean): string => {
 }
 
 const profile = async (container: string, { all = false, json }: ProfileFlags): Promise<void> => {
-  const { records } = await withSession(({ bus }) => ask(bus, verbs.sagaShow, { container }))
-  const phases = phasesOf(records)
+  const phases = phasesOf(await withSession(({ bus }) => journalOf(bus, container)))
   if (json) return printJson(phases)
   for (const [number, phase] of phases.entries()) {
     if (number > 0) printLine('')

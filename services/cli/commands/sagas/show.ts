@@ -1,8 +1,7 @@
 import { SagaRecord } from '../../../../shared/contracts/journal.ts'
-import { verbs } from '../../../../shared/contracts/verbs.ts'
 import { printJson, printLine } from '../../output/print.ts'
 import { table } from '../../output/table.ts'
-import { ask } from '../bus/ask.ts'
+import { journalOf } from '../bus/journal.ts'
 import { withSession } from '../bus/session.ts'
 
 const longest = 120
@@ -25,7 +24,7 @@ const wordsOf = (data: unknown): string => {
 
 /** `dolly saga show`: every record of a container's journal, also of one that cannot be folded. */
 export const showSaga = async (container: string, { json }: { json?: boolean }): Promise<void> => {
-  const { records } = await withSession(({ bus }) => ask(bus, verbs.sagaShow, { container }))
+  const records = await withSession(({ bus }) => journalOf(bus, container))
   if (json) return printJson(records)
   const rows = records.map(({ sequence, time, type, data }) => [
     String(sequence),
