@@ -22,7 +22,8 @@ const commands: string[] = []
 const sample = matrixSample()
 
 test.before(async () => {
-  parts = await startFaultyStack({ DOLLY_ACK_WAIT_MS: '1000' })
+  // On a slow host too a launch has failed, and is being compensated, before another orchestrator takes it over.
+  parts = await startFaultyStack({ DOLLY_ACK_WAIT_MS: String(Math.min(patienceMs(1000), 20_000)) })
   more = await moreOrchestrators(parts.stack, 2)
 })
 test.after.always(async () => {
