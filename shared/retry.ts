@@ -29,3 +29,16 @@ export const retrying = async <T>(
     }
   }
 }
+
+const mostSets = 20
+
+/** Compares and sets until nobody else was faster. Throws the last `Failure` (`stale`) when somebody always was, and any other at once. */
+export const untilSet = async <T>(act: () => Promise<T>): Promise<T> => {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await act()
+    } catch (error) {
+      if (!(error instanceof Failure) || error.code !== 'stale' || tries === mostSets) throw error
+    }
+  }
+}

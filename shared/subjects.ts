@@ -20,6 +20,8 @@ export const subjects = {
   join: (token: string) => `node.join.${token}`,
   /** Of an empty node, to whoever keeps the users of the bus. */
   forget: 'node.forget',
+  /** What the root of a node that has joined may do on the bus, to the same. */
+  nodeRole: 'node.role',
   /** A key of a bucket. */
   key: (bucket: string, key: string) => `$KV.${bucket}.${key}`,
   /** First token of a user's inboxes, which nobody else may read; of a client's what every NATS client takes untold. */

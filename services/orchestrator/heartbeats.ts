@@ -31,6 +31,7 @@ const mostApartMs = 60_000
 const unknown = (name: string): NodeRecord => ({
   name,
   joinedAt: new Date().toISOString(),
+  role: 'client',
   subnet: '',
   version: '',
   labels: {},

@@ -28,7 +28,9 @@ export const nodeVerbs = ({ bus, nodes, projection, config }: NodeVerbParts): Ve
   }
   const view = (record: NodeRecord): Node => {
     const mine = projection.list().filter(({ node, status }) => node === record.name && !isOver(status))
-    return { ...record, status: statusOf(record), containers: mine.length }
+    // Orchestrators run where the bus is, whose root has all passwords.
+    const role = record.name === config.node ? 'operator' : record.role
+    return { ...record, role, status: statusOf(record), containers: mine.length }
   }
   const of = (name: string): NodeRecord => {
     const record = nodes.get(name)
@@ -60,6 +62,14 @@ export const nodeVerbs = ({ bus, nodes, projection, config }: NodeVerbParts): Ve
       })
       await nodes.forget(name)
       return { removed: name }
+    }),
+    handler(verbs.nodeUpdate, async ({ node: name, role }) => {
+      if (of(name).name === config.node && role === 'client')
+        throw new Failure('conflict', `cannot demote node ${name}: the bus is its own`)
+      if (name === config.node) return { node: name, role }
+      await bus.request(subjects.nodeRole, { node: name, role })
+      await nodes.setRole(name, role)
+      return { node: name, role }
     }),
     handler(verbs.nodeList, async () => ({ nodes: nodes.list().map(view) })),
     handler(verbs.nodeGet, async ({ node }) => {

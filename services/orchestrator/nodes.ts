@@ -1,7 +1,7 @@
 import type { Bus } from '../../shared/bus.ts'
 import { NodeRecord } from '../../shared/contracts/node.ts'
 import type { Log } from '../../shared/log.ts'
-import { retrying } from '../../shared/retry.ts'
+import { retrying, untilSet } from '../../shared/retry.ts'
 
 interface NodesParts {
   bus: Bus
@@ -55,6 +55,14 @@ export const createNodes = async ({ bus, log, signal }: NodesParts) => {
       known.set(record.name, { record, revision: written })
       for (const tell of listeners) tell(record.name)
     },
+    /** Writes into a node's record what its root may do; of a node that has gone nothing. Throws `Failure`. */
+    setRole: (name: string, role: NodeRecord['role']): Promise<void> =>
+      untilSet(async () => {
+        const entry = await bucket.get(name)
+        if (entry?.operation !== 'PUT') return
+        const record = JSON.stringify({ ...NodeRecord.parse(JSON.parse(entry.string())), role })
+        await bucket.put(name, record, { previousSeq: entry.revision })
+      }),
     /** Forgets a node; absent is success. Throws `Failure`. */
     forget: async (name: string): Promise<void> => {
       const entry = await bucket.get(name)

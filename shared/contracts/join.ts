@@ -33,3 +33,9 @@ export const JoinAnswer = z.object({ node: NodeName, subnet: z.string() })
 
 /** An orchestrator's word that a node is empty and to be forgotten, on `node.forget`. */
 export const ForgetRequest = z.strictObject({ node: NodeName })
+
+/** What whoever is root of a host may do on the bus: a client's commands and queries, or an operator's too. */
+export const PersonRole = z.enum(['client', 'operator'])
+
+/** An orchestrator's word that the root of a node has a role from now on, on `node.role`. */
+export const RoleRequest = z.strictObject({ node: NodeName, role: PersonRole })

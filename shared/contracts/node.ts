@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { NodeName } from './identity.ts'
+import { PersonRole } from './join.ts'
 
 /** What a host has for containers; memory and disk in bytes. */
 const Capacity = z.object({
@@ -36,6 +37,8 @@ export type ServiceStatus = z.infer<typeof ServiceStatus>
 export const NodeRecord = z.object({
   name: NodeName,
   joinedAt: z.string(),
+  /** What its root may do on the bus. */
+  role: PersonRole.default('client'),
   /** Range of its containers' addresses, as `10.64.0.0/20`; empty until its network service has said it. */
   subnet: z.string(),
   version: z.string(),

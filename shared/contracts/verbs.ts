@@ -3,6 +3,7 @@ import { Container, ContainerStatus } from './container.ts'
 import { ContainerCreate, ContainerDelete } from './container-create.ts'
 import { longestWaitMs } from './quantity.ts'
 import { NodeName } from './identity.ts'
+import { RoleRequest } from './join.ts'
 import { Node } from './node.ts'
 import { Page, PageRequest } from './page.ts'
 import { Image, Volume } from './operations.ts'
@@ -183,6 +184,8 @@ export const verbs = {
     z.strictObject({ node: NodeName, force: z.boolean().default(false) }),
     z.object({ removed: NodeName }),
   ),
+  /** Gives the root of a node that has joined an operator's rights, or takes them back; what is so already succeeds. */
+  nodeUpdate: operatorVerb('node.update', RoleRequest, RoleRequest),
   leaks: verb(
     'node.leaks',
     z.strictObject({ node: NodeName.optional() }),

@@ -88,9 +88,9 @@ test.serial('the users of a node that has joined reach their own node alone', as
     { publicKey: string; seed: string }
   >
   const publicKeys = Object.fromEntries(nodeRoles.map((role) => [role, keys[role].publicKey]))
-  const { reload } = await changeFleet(server.config, ({ nodes, tokens }) => ({
-    nodes: { ...nodes, far: publicKeys as (typeof nodes)[string] },
-    tokens,
+  const { reload } = await changeFleet(server.config, (fleet) => ({
+    ...fleet,
+    nodes: { ...fleet.nodes, far: publicKeys as (typeof fleet.nodes)[string] },
   }))
   await reload()
   const { node } = server.config
@@ -121,6 +121,34 @@ test.serial('the users of a node that has joined reach their own node alone', as
     t.is(await one.maySubscribe(`host.far.${role}.do`), role !== 'operator', role)
     t.false(await one.maySubscribe(`host.${node}.${role}.do`), role)
   }
+
+  const one = await letIn(t, nodeUserOf('operator', 'far'), keys.operator.seed)
+  const giveRole = async (operators: string[]) => {
+    const changed = await changeFleet(server.config, (fleet) => ({ ...fleet, operators }))
+    await changed.reload()
+    const may = operators.length > 0
+    await eventually('a connection that stays has its new rights', async () => {
+      return (await one.mayPublish('saga.abort')) === may
+    })
+  }
+  await giveRole(['far'])
+  for (const { subject } of Object.values(verbs)) t.true(await one.mayPublish(subject), subject)
+  await expectRefused(
+    t,
+    one,
+    [
+      ...destroying,
+      ...forging,
+      `host.${node}.storage.do`,
+      'host.far.namespace.undo',
+      subjects.forget,
+      subjects.nodeRole,
+      subjects.join('another'),
+    ],
+    [...spying, 'node.role', `host.${node}.storage.do`],
+  )
+  await giveRole([])
+  await expectRefused(t, one, ['saga.abort', 'image.import', 'node.rm', `host.${node}.storage.objects`], [])
 })
 
 const joinKeys = ['node', 'keys', 'ranges', 'subnet', 'now']

@@ -99,10 +99,49 @@ test.serial('root of a joined host imports and removes on its own node, and on n
     'own',
     join(b.root, 'image.tar'),
   ])
-  t.log(stderr)
   t.is(exitCode, 1)
+  t.regex(stderr, /^dolly: the bus lets only an operator do this; "dolly node promote" on its host [^\n]+$/)
   t.regex(await said(b, ['image', 'rm', 'own']), /Untagged: own:latest/)
 })
+
+test.serial(
+  'whoever is root of a node that is promoted says an operator’s words about any node',
+  async (t) => {
+    const roles = async (host: Host) =>
+      rows(await said(host, ['node', 'ls'])).map(([name, , role]) => [name?.replace(' *', ''), role])
+    t.deepEqual(await roles(a), [
+      ['a', 'operator'],
+      ['b', 'client'],
+    ])
+    const { id } = JSON.parse(await said(a, ['create', '--json', '--name', 'whole', 'busybox'])) as {
+      id: string
+    }
+    const retry = () => b.dolly(['saga', 'retry', id])
+    t.regex((await retry()).stderr, /lets only an operator do this/)
+    const own = await b.dolly(['node', 'promote', 'b'])
+    t.regex(own.stderr, /lets only an operator do this/)
+
+    t.is(await said(a, ['node', 'promote', 'b']), 'b')
+    t.is(await said(a, ['node', 'promote', 'b', 'a']), 'b\na')
+    await eventually('b is an operator', async () => /, not stuck/.test((await retry()).stderr))
+    t.deepEqual(await roles(b), [
+      ['a', 'operator'],
+      ['b', 'operator'],
+    ])
+    t.regex((await b.dolly(['doctor', '--node', 'a', '--clean', id])).stderr, /is in the log: delete it instead/)
+    await said(b, ['image', 'import', '--node', 'a', 'from-b', join(b.root, 'image.tar')])
+    t.regex(await said(a, ['image', 'ls']), /^from-b /m)
+    t.regex(await said(b, ['image', 'rm', '--node', 'a', 'from-b']), /Untagged: from-b:latest/)
+    t.is(await said(b, ['rm', 'whole']), 'whole')
+
+    t.is(await said(b, ['node', 'demote', 'b']), 'b')
+    await eventually('b is a client again', async () =>
+      /lets only an operator do this/.test((await retry()).stderr),
+    )
+    t.regex((await a.dolly(['node', 'demote', 'a'])).stderr, /cannot demote node a: the bus is its own/)
+    t.regex((await a.dolly(['node', 'promote', 'moon'])).stderr, /no such node: moon/)
+  },
+)
 
 test.serial('what a node has that is away is said to be missing', async (t) => {
   await b.down()

@@ -12,7 +12,7 @@ test('there is no token for a bus that only its own host reaches', async (t) => 
   await t.throwsAsync(giveToken(config, wanted), {
     message: /^cannot make a token: the bus listens where only this host reaches it; DOLLY_NATS_LISTEN /,
   })
-  t.deepEqual(await readFleet(config), { nodes: {}, tokens: [] })
+  t.deepEqual(await readFleet(config), { nodes: {}, tokens: [], operators: [] })
 
   await writeNatsConfigurationAt({ ...config, natsListen: '192.0.2.1' }, 4222)
   const { token } = await giveToken(config, wanted)

@@ -51,12 +51,15 @@ const programFor = async (args: readonly string[]): Promise<Command> => {
   return program
 }
 
+/** The called command by its own names, with the word below it where it has such: `saga retry`. */
 const actionOf = (program: Command, args: readonly string[]): string => {
-  const word = args.find((argument) => !argument.startsWith('-')) ?? ''
-  return (
-    program.commands.find((command) => command.name() === word || command.aliases().includes(word))?.name() ??
-    word
-  )
+  const words = args.filter((argument) => !argument.startsWith('-'))
+  const find = ({ commands }: Command, word = '') =>
+    commands.find((command) => command.name() === word || command.aliases().includes(word))
+  const command = find(program, words[0])
+  const below = command && find(command, words[1])
+  const names = [command?.name() ?? words[0], below?.name()]
+  return names.filter(Boolean).join(' ')
 }
 
 /** Runs one command line and sets the process's exit code; every failure is one line on standard error. */

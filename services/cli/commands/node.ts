@@ -21,12 +21,13 @@ const list = async ({ quiet, json }: { quiet?: boolean; json?: boolean }): Promi
   if (json) return printJson(nodes)
   if (quiet) return nodes.forEach(({ name }) => printLine(name))
   // As Docker does, the node that this command runs on has a star.
-  const rows = nodes.map(({ name, status, version }) => [
+  const rows = nodes.map(({ name, status, role, version }) => [
     name === here ? `${name} *` : name,
     words[status],
+    role,
     version,
   ])
-  printLine(table(['HOSTNAME', 'STATUS', 'ENGINE VERSION'], rows))
+  printLine(table(['HOSTNAME', 'STATUS', 'ROLE', 'ENGINE VERSION'], rows))
 }
 
 const inspect = async (names: string[]): Promise<void> => {
@@ -63,6 +64,17 @@ const remove = async (names: string[], { force = false }: { force?: boolean }): 
   )
 }
 
+const giveRole =
+  (action: string, role: Node['role']) =>
+  async (names: string[]): Promise<void> => {
+    await withSession(({ bus }) =>
+      forEachTarget(`node ${action}`, names, async (node) => {
+        await ask(bus, verbs.nodeUpdate, { node, role })
+        printLine(node)
+      }),
+    )
+  }
+
 export const configure = (command: Command): void => {
   command
     .command('ls')
@@ -83,6 +95,16 @@ export const configure = (command: Command): void => {
     .option('--ttl <time>', 'how long it may be used', '1h')
     .option('--json', 'print JSON')
     .action(token)
+  command
+    .command('promote')
+    .description('let the root of nodes that have joined do what an operator may')
+    .argument('<node...>', 'name')
+    .action(giveRole('promote', 'operator'))
+  command
+    .command('demote')
+    .description('let the root of nodes do only what a client may')
+    .argument('<node...>', 'name')
+    .action(giveRole('demote', 'client'))
   command
     .command('rm')
     .alias('remove')

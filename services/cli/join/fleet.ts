@@ -19,7 +19,12 @@ const Token = z.object({
 export type Token = z.infer<typeof Token>
 
 /** What `<root>/nats/fleet.json` on the bus's host holds: who has joined, and who may. */
-export const Fleet = z.object({ nodes: z.record(NodeName, NodeKeys), tokens: z.array(Token) })
+export const Fleet = z.object({
+  nodes: z.record(NodeName, NodeKeys),
+  tokens: z.array(Token),
+  /** Nodes whose root has an operator's rights. */
+  operators: z.array(NodeName).default([]),
+})
 export type Fleet = z.infer<typeof Fleet>
 
 /** A token that can no more be used is kept as long, so that whoever tries it is told why. */
@@ -33,13 +38,13 @@ export const readFleet = async (config: Pick<Config, 'names'>): Promise<Fleet> =
   try {
     return Fleet.parse(JSON.parse(await readFile(file, 'utf8')))
   } catch (error) {
-    if (errnoOf(error) === 'ENOENT') return { nodes: {}, tokens: [] }
+    if (errnoOf(error) === 'ENOENT') return { nodes: {}, tokens: [], operators: [] }
     throw new Failure('host_unfit', `cannot read ${file}: ${reasonOf(error)}`, { cause: error })
   }
 }
 
 /** Writes it, without tokens that are long past. */
-export const writeFleet = (config: Config, { nodes, tokens }: Fleet): Promise<void> => {
-  const kept = tokens.filter(({ expiresAt }) => Date.parse(expiresAt) > Date.now() - toldWhyMs)
-  return writeDurably(fileOf(config), JSON.stringify({ nodes, tokens: kept }, null, 2))
+export const writeFleet = (config: Config, fleet: Fleet): Promise<void> => {
+  const tokens = fleet.tokens.filter(({ expiresAt }) => Date.parse(expiresAt) > Date.now() - toldWhyMs)
+  return writeDurably(fileOf(config), JSON.stringify({ ...fleet, tokens }, null, 2))
 }

@@ -24,10 +24,10 @@ export const giveToken = async (
   if (node !== null && !NodeName.safeParse(node).success)
     throw new Failure('invalid_message', `cannot make a token for "${node}": it is no node name`)
   const made = await makeToken(config, node, ttlMs)
-  const { reload } = await changeFleet(config, ({ nodes, tokens }) => {
-    if (node !== null && (nodes[node] || node === config.node))
+  const { reload } = await changeFleet(config, (fleet) => {
+    if (node !== null && (fleet.nodes[node] || node === config.node))
       throw new Failure('conflict', `there is a node ${node} already; "dolly node rm" takes it out`)
-    return { nodes, tokens: [...tokens, made.token] }
+    return { ...fleet, tokens: [...fleet.tokens, made.token] }
   })
   await reload()
   return made

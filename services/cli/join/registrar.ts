@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util'
 import type { Bus } from '../../../shared/bus.ts'
 import type { Config } from '../../../shared/config.ts'
-import { ForgetRequest, JoinAnswer, JoinRequest } from '../../../shared/contracts/join.ts'
+import { ForgetRequest, JoinAnswer, JoinRequest, RoleRequest } from '../../../shared/contracts/join.ts'
 import { Failure, reasonOf } from '../../../shared/failure.ts'
 import { createKeyedQueue } from '../../../shared/keyed-queue.ts'
 import type { Log } from '../../../shared/log.ts'
@@ -78,10 +78,10 @@ export const serveRegistrar = async (config: Config, bus: Bus, log: Log): Promis
     requireSameTime(now)
     const subnet = await leaseSubnet(bucket, { node, ranges, subnet: wanted })
     try {
-      const changed = await changeFleet(config, ({ nodes, tokens }) => {
+      const changed = await changeFleet(config, ({ nodes, tokens, ...rest }) => {
         const used = requireToken(find(tokens), node)
         const others = tokens.filter((one) => one !== used)
-        return { nodes: { ...nodes, [node]: keys }, tokens: [...others, { ...used, usedBy: node }] }
+        return { ...rest, nodes: { ...nodes, [node]: keys }, tokens: [...others, { ...used, usedBy: node }] }
       })
       reloadSoon(changed)
     } catch (error) {
@@ -101,13 +101,28 @@ export const serveRegistrar = async (config: Config, bus: Bus, log: Log): Promis
       throw new Failure('conflict', `node ${node} is the bus's own host: "dolly down" stops it`)
     const known = node in (await readFleet(config)).nodes || (await leasedSubnet(bucket, node)) !== undefined
     if (!known) throw new Failure('not_found', `no such node: ${node}`)
-    const changed = await changeFleet(config, ({ nodes, tokens }) => ({
+    const changed = await changeFleet(config, ({ nodes, tokens, operators }) => ({
       nodes: Object.fromEntries(Object.entries(nodes).filter(([name]) => name !== node)),
       tokens: tokens.filter(({ usedBy }) => usedBy !== node),
+      operators: operators.filter((name) => name !== node),
     }))
     reloadSoon(changed)
     await releaseSubnet(bucket, node)
     await tell('node.removed', node, {})
+    return {}
+  }
+
+  const giveRole = async (body: unknown): Promise<object> => {
+    const { node, role } = parseInput(RoleRequest, body)
+    const { nodes, operators: before } = await readFleet(config)
+    if (!(node in nodes)) throw new Failure('not_found', `no node ${node} has joined`)
+    if (before.includes(node) === (role === 'operator')) return {}
+    const changed = await changeFleet(config, ({ operators, ...rest }) => {
+      const others = operators.filter((name) => name !== node)
+      return { ...rest, operators: role === 'operator' ? [...others, node] : others }
+    })
+    reloadSoon(changed)
+    await tell(role === 'operator' ? 'node.promoted' : 'node.demoted', node, {})
     return {}
   }
 
@@ -126,6 +141,11 @@ export const serveRegistrar = async (config: Config, bus: Bus, log: Log): Promis
         name: 'forget',
         subject: subjects.forget,
         handle: (body) => outcomeOf(() => queue.run('fleet', () => forget(body))),
+      },
+      {
+        name: 'role',
+        subject: subjects.nodeRole,
+        handle: (body) => outcomeOf(() => queue.run('fleet', () => giveRole(body))),
       },
     ],
   })

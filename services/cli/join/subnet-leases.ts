@@ -3,14 +3,13 @@ import type { Bus } from '../../../shared/bus.ts'
 import { NodeRecord } from '../../../shared/contracts/node.ts'
 import { Failure } from '../../../shared/failure.ts'
 import { shortHash } from '../../../shared/names.ts'
+import { untilSet } from '../../../shared/retry.ts'
 import { type HostRange, conflictOf } from '../../network/host-ranges.ts'
 import { candidateSubnets, parseSubnet, subnetOf, subnetText } from '../../network/subnet.ts'
 
 /** All leases are one value, so that one compare-and-set sees to it that no two overlap; no node has such a name. */
 const key = '=subnets'
 const Leases = z.record(z.string(), z.string())
-
-const mostTries = 20
 
 interface Wish {
   node: string
@@ -51,23 +50,12 @@ const choose = ({ node, ranges, subnet }: Wish, taken: readonly HostRange[]): st
   throw new Failure('subnet_in_use', 'no subnet of 10.64.0.0/10 is free on all hosts; set DOLLY_SUBNET')
 }
 
-/** Compares and sets until nobody else was faster. */
-const changing = async <T>(act: () => Promise<T>): Promise<T> => {
-  for (let tries = 1; ; tries++) {
-    try {
-      return await act()
-    } catch (error) {
-      if (!(error instanceof Failure) || error.code !== 'stale' || tries === mostTries) throw error
-    }
-  }
-}
-
 /**
  * Leases a node a range of addresses that no other node and nobody on its host uses. Throws `Failure`: `conflict`
  * when there is a node of this name, `subnet_in_use`.
  */
 export const leaseSubnet = (bucket: Bucket, wish: Wish): Promise<string> =>
-  changing(async () => {
+  untilSet(async () => {
     const { leases, revision } = await read(bucket)
     const records = await recordsOf(bucket)
     if (leases[wish.node] || records.some(({ name }) => name === wish.node))
@@ -87,7 +75,7 @@ export const leasedSubnet = async (bucket: Bucket, node: string): Promise<string
 
 /** Gives a node's range back; absent is success. */
 export const releaseSubnet = (bucket: Bucket, node: string): Promise<void> =>
-  changing(async () => {
+  untilSet(async () => {
     const { leases, revision } = await read(bucket)
     if (!leases[node]) return
     const { [node]: _, ...others } = leases

@@ -27,10 +27,10 @@ const servicesOf = ({ nodes }: Fleet): object[] =>
   )
 
 /** Whoever is root of a node that has joined, and whoever wants to join. */
-const strangersOf = ({ nodes, tokens }: Fleet): object[] => [
+const strangersOf = ({ nodes, tokens, operators }: Fleet): object[] => [
   ...Object.entries(nodes).map(([node, { operator }]) => ({
     nkey: operator,
-    permissions: nodePermissionsOf('operator', node),
+    permissions: nodePermissionsOf('operator', node, operators.includes(node)),
   })),
   ...tokens.map(({ id, publicKey }) => ({ nkey: publicKey, permissions: tokenPermissions(id) })),
 ]

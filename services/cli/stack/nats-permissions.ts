@@ -96,6 +96,7 @@ const orchestrator = (node: string): Permissions => ({
     // Of a container that is to go once it has ended.
     subjects.delete,
     subjects.forget,
+    subjects.nodeRole,
     `${api}.INFO`,
     `${api}.STREAM.INFO.EVENTS`,
     `${api}.DIRECT.GET.COMMANDS`,
@@ -115,7 +116,7 @@ const orchestrator = (node: string): Permissions => ({
 
 const registrar: Permissions = {
   publish: [subjects.append('node', '*'), `${api}.INFO`, ...keeping('nodes')],
-  subscribe: [subjects.join('*'), subjects.forget, ...discovery('registrar')],
+  subscribe: [subjects.join('*'), subjects.forget, subjects.nodeRole, ...discovery('registrar')],
   ...asked,
 }
 
@@ -194,11 +195,15 @@ export const permissionsOf = (role: BusRole, node: string): Permissions => {
 export const nodeUserOf = (role: NodeRole, node: string): string =>
   role === 'operator' ? `resident@${node}` : userOf(role, node)
 
-/** What a user of a node that has joined may do: its services as anywhere, its operator a client's and its own host's. */
-export const nodePermissionsOf = (role: NodeRole, node: string): Permissions => {
+/**
+ * What a user of a node that has joined may do: its services as anywhere; whoever is root there a client's and its own
+ * host's, or all that an operator may once it is promoted.
+ */
+export const nodePermissionsOf = (role: NodeRole, node: string, promoted = false): Permissions => {
   if (role !== 'operator') return permissionsOf(role, node)
   const inbox = `${subjects.inbox(nodeUserOf(role, node))}.>`
-  return { publish: [...client.publish, ...ownHost(node)], subscribe: [...client.subscribe, inbox] }
+  const publish = promoted ? operator.publish : [...client.publish, ...ownHost(node)]
+  return { publish, subscribe: [...client.subscribe, inbox] }
 }
 
 /** A token's user asks to join, by its own name, and hears the answer. */

@@ -51,6 +51,7 @@ export const createFleet = ({ nodes, projection, config: { node: here, host } }:
     nodes.get(here) ?? {
       name: here,
       joinedAt: '',
+      role: 'operator',
       subnet: '',
       version: '',
       labels: host.labels,

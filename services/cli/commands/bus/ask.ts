@@ -1,8 +1,9 @@
 import type { z } from 'zod'
 import type { Bus } from '../../../../shared/bus.ts'
+import { ErrorCode } from '../../../../shared/bus/nats.ts'
 import type { Operation } from '../../../../shared/contracts/contract.ts'
 import type { Verb } from '../../../../shared/contracts/verbs.ts'
-import { Failure } from '../../../../shared/failure.ts'
+import { Failure, errnoOf } from '../../../../shared/failure.ts'
 import { subjects } from '../../../../shared/subjects.ts'
 import { ReplyBody, parseInput } from '../../../../shared/wire.ts'
 
@@ -16,6 +17,23 @@ const outputOf = <S extends z.ZodType>(schema: S, reply: unknown, subject: strin
   )
 }
 
+/** Asks; what the bus itself refuses is said in the words of who may. */
+const request = async (
+  bus: Bus,
+  subject: string,
+  input: unknown,
+  options: { timeoutMs?: number; signal?: AbortSignal },
+): Promise<unknown> => {
+  try {
+    return await bus.request(subject, input, options)
+  } catch (error) {
+    if (!(error instanceof Failure) || errnoOf(error.cause) !== ErrorCode.PermissionsViolation) throw error
+    const may =
+      'the bus lets only an operator do this; "dolly node promote" on its host makes one of a node that has joined'
+    throw new Failure('not_permitted', may, { cause: error })
+  }
+}
+
 /** Asks a public verb. Throws the answerer's `Failure`, `unavailable` when nobody answers, `timeout`. */
 export const ask = async <In extends z.ZodType, Out extends z.ZodType>(
   bus: Bus,
@@ -24,7 +42,7 @@ export const ask = async <In extends z.ZodType, Out extends z.ZodType>(
   options: { timeoutMs?: number; signal?: AbortSignal } = {},
 ): Promise<z.output<Out>> => {
   parseInput(verb.input, input)
-  return outputOf(verb.output, await bus.request(verb.subject, input, options), verb.subject)
+  return outputOf(verb.output, await request(bus, verb.subject, input, options), verb.subject)
 }
 
 /** Asks for a list page after page. Throws as `ask` does. */
@@ -49,6 +67,6 @@ export const askHost = async <In extends z.ZodType, Out extends z.ZodType>(
   timeoutMs = 2000,
 ): Promise<z.output<Out>> => {
   const subject = subjects.host(node, service, verb)
-  const reply = ReplyBody.parse(await bus.request(subject, input, { timeoutMs }))
+  const reply = ReplyBody.parse(await request(bus, subject, input, { timeoutMs }))
   return outputOf(output, reply.output, subject)
 }

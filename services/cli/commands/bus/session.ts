@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import { type Bus, connectBus } from '../../../../shared/bus.ts'
 import { type Config, loadConfig } from '../../../../shared/config.ts'
 import { Failure } from '../../../../shared/failure.ts'
@@ -14,6 +15,8 @@ export const noLog = {
   fatal: ignore,
 } as unknown as Log
 
+const reloadedWithinMs = 250
+
 /** What a command works with: the stack it belongs to and a connection as its operator. */
 export interface Session {
   config: Config
@@ -22,8 +25,14 @@ export interface Session {
 
 /** Connects as the operator of the stack that the environment names. Throws `Failure` (`unavailable`) when it is down. */
 export const connectOperator = async (config: Config): Promise<Bus> => {
+  const connect = () => connectBus(config, { role: 'operator', log: noLog, patient: false })
   try {
-    return await connectBus(config, { role: 'operator', log: noLog, patient: false })
+    return await connect().catch(async (error: unknown) => {
+      if (!(error instanceof Failure) || error.code !== 'not_permitted') throw error
+      // A server that is reading its users anew knows none of them for a moment.
+      await delay(reloadedWithinMs)
+      return connect()
+    })
   } catch (error) {
     if (!(error instanceof Failure) || error.code !== 'unavailable' || error.message.includes('dolly up'))
       throw error
