@@ -163,6 +163,10 @@ onSystemd(
     t.regex(kept.stderr, new RegExp(`^containers that stay: ${id}$`, 'm'))
     t.true(await exists(`/proc/${pid}`))
     await done('system', 'install', '--now')
+    await stack(root, { DOLLY_NATS_LISTEN: '' }).done('system', 'install', '--now')
+    const registrar = 'dolly-registrar.service'
+    t.false(existsSync(join(unitDirectory, registrar)), 'no others reach this bus any more')
+    t.notRegex(await run('systemctl', ['list-units', '--plain', '--no-legend', registrar]), /active/)
     t.is(await done('exec', 'lives', 'echo', 'again'), 'again')
     await done('rm', '-f', 'lives')
     await done('system', 'uninstall')

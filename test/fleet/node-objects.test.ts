@@ -128,7 +128,10 @@ test.serial(
       ['a', 'operator'],
       ['b', 'operator'],
     ])
-    t.regex((await b.dolly(['doctor', '--node', 'a', '--clean', id])).stderr, /is in the log: delete it instead/)
+    t.regex(
+      (await b.dolly(['doctor', '--node', 'a', '--clean', id])).stderr,
+      /is in the log: delete it instead/,
+    )
     await said(b, ['image', 'import', '--node', 'a', 'from-b', join(b.root, 'image.tar')])
     t.regex(await said(a, ['image', 'ls']), /^from-b /m)
     t.regex(await said(b, ['image', 'rm', '--node', 'a', 'from-b']), /Untagged: from-b:latest/)

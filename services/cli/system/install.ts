@@ -14,7 +14,7 @@ import { writeKeeper } from '../stack/deployment.ts'
 import { findNatsServer } from '../stack/nats-binary.ts'
 import { urlAt, writeNatsConfigurationAt } from '../stack/nats-configuration.ts'
 import { servicesAnswer } from '../stack/services-answer.ts'
-import { type BusHere, target, unitDirectory, unitFiles } from './units.ts'
+import { type BusHere, removeUnits, target, unitDirectory, unitFiles, unitsThere } from './units.ts'
 
 /** Throws `Failure` (`host_unfit`) unless systemd runs this host and we may tell it what to do; see sd_booted(3). */
 export const requireSystemd = (verb: string): void => {
@@ -69,6 +69,8 @@ export const install = async (
   await writeKeeper(config, 'systemd')
   await writeDurably(join(config.root, 'settings'), settingsText(env))
   await rememberNode(config)
+  // Those of another version or other settings, as the registrar's.
+  await removeUnits(unitsThere().filter((name) => !units.has(name)))
   for (const [name, text] of units) await writeFile(join(unitDirectory, name), text)
   await run('systemctl', ['daemon-reload'])
   await run('systemctl', ['enable', '--quiet', target])

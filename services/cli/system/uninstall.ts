@@ -1,13 +1,10 @@
-import { existsSync } from 'node:fs'
-import { rm } from 'node:fs/promises'
-import { join } from 'node:path'
 import type { Config } from '../../../shared/config.ts'
 import { run } from '../../../shared/recorder.ts'
 import { remark } from '../output/print.ts'
 import { forgetKeeper, keeperOf, requireNoKeeper } from '../stack/deployment.ts'
 import { releaseHost } from '../stack/release-host.ts'
 import { requireSystemd } from './install.ts'
-import { target, unitDirectory, unitNames } from './units.ts'
+import { removeUnits, target, unitsThere } from './units.ts'
 
 /**
  * Stops the stack's units and takes them away; before, the services give the host back what they prepared, unless
@@ -21,12 +18,11 @@ export const uninstall = async (config: Config): Promise<void> => {
     if (containers.length > 0) remark(`containers that stay: ${containers.join(', ')}`)
     else for (const reason of kept) remark(`cannot release ${reason}`)
   }
-  const there = unitNames().filter((name) => existsSync(join(unitDirectory, name)))
+  const there = unitsThere()
   if (there.length > 0) {
     await run('systemctl', ['disable', '--quiet', '--now', target], { timeoutMs: 120_000 })
-    await run('systemctl', ['stop', ...there], { timeoutMs: 120_000 })
+    await removeUnits(there)
+    await run('systemctl', ['daemon-reload'])
   }
-  for (const name of there) await rm(join(unitDirectory, name), { force: true })
-  if (there.length > 0) await run('systemctl', ['daemon-reload'])
   await forgetKeeper(config)
 }

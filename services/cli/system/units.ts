@@ -1,7 +1,9 @@
-import { readFileSync, readdirSync } from 'node:fs'
+import { existsSync, readFileSync, readdirSync } from 'node:fs'
+import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Config } from '../../../shared/config.ts'
 import { Failure } from '../../../shared/failure.ts'
+import { run } from '../../../shared/recorder.ts'
 import { projectDirectory } from '../stack/project.ts'
 
 /** Where the units of this host's administrator are, systemd.unit(5). */
@@ -50,4 +52,13 @@ export const unitFiles = ({ root, node }: Config, bus?: BusHere): Map<string, st
   const filled = (text: string) =>
     text.replaceAll(/@(project|program|root|node|nats|services)@/g, (_, name: string) => values[name] ?? '')
   return new Map(names.map((name) => [name, filled(readFileSync(join(templates, name), 'utf8'))]))
+}
+
+/** Units of ours that systemd finds on this host. */
+export const unitsThere = (): string[] => unitNames().filter((name) => existsSync(join(unitDirectory, name)))
+
+/** Stops units and takes their files away; systemd has to be told. Absent is success. */
+export const removeUnits = async (names: readonly string[]): Promise<void> => {
+  if (names.length > 0) await run('systemctl', ['stop', ...names], { timeoutMs: 120_000 })
+  for (const name of names) await rm(join(unitDirectory, name), { force: true })
 }
