@@ -121,15 +121,26 @@ export const startOnce = async (host: NamespaceHost, record: Recorder, id: strin
   await release(record, paths)
 }
 
-const runAgain = async (host: NamespaceHost, context: Context, id: string): Promise<void> => {
+const absent = (id: string): Failure =>
+  new Failure('not_found', `cannot start container ${id}: it does not exist on this host`)
+
+/** Makes a new init, which waits for its start, in the resources of one that has ended; one that lives is left alone. */
+export const initContainer = async (
+  host: NamespaceHost,
+  context: Context,
+  id: string,
+): Promise<ProcessState> => {
+  const state = stateOf(host, id)
+  if (state.status === 'absent') throw absent(id)
+  if (state.status !== 'stopped') return state
   const paths = host.paths(id)
   const spec = readSpec(paths)
-  if (!spec) throw new Failure('not_found', `cannot start container ${id}: it does not exist on this host`)
+  if (!spec) throw absent(id)
   // What is about to be forgotten must stand in the log first.
   await reportExit(host, id, context)
   forgetRun(paths, host.exitFile(id))
   await make(host, context.record, spec)
-  await release(context.record, paths)
+  return stateOf(host, id)
 }
 
 /** Runs init's command when it waits, or makes a new init in the same resources when it has ended. */
@@ -138,10 +149,7 @@ export const startContainer = async (
   context: Context,
   id: string,
 ): Promise<ProcessState> => {
-  const { status } = stateOf(host, id)
-  if (status === 'absent')
-    throw new Failure('not_found', `cannot start container ${id}: it does not exist on this host`)
+  const { status } = await initContainer(host, context, id)
   if (status === 'created') await release(context.record, host.paths(id))
-  if (status === 'stopped') await runAgain(host, context, id)
   return stateOf(host, id)
 }

@@ -8,6 +8,7 @@ import {
   objects,
   processCopy,
   processExec,
+  processInit,
   processKill,
   processOrigin,
   processState,
@@ -18,7 +19,7 @@ import { NamespacePreparation, labNamespace, labStart, namespace } from '../../s
 import { Failure } from '../../shared/failure.ts'
 import { type Context, type Endpoint, type HostServiceDefinition, endpoint } from '../../shared/service.ts'
 import { type LabInput, type NamespaceInput, readSpec } from './bundle.ts'
-import { ensureInit, labPlanOf, planOf, startContainer, startOnce } from './container.ts'
+import { ensureInit, initContainer, labPlanOf, planOf, startContainer, startOnce } from './container.ts'
 import { prepareLaunch } from './prepared-launch.ts'
 import { makeCopy } from './copy.ts'
 import { makeExec, startExec, waitExec } from './exec.ts'
@@ -91,6 +92,7 @@ const operations = (host: () => NamespaceHost): Endpoint[] => [
     }),
     concurrent: true,
   },
+  endpoint(processInit, ({ id }, context) => initContainer(host(), context, id)),
   { ...endpoint(processKill, (input, { record }) => killContainer(host(), record, input)), concurrent: true },
   { ...endpoint(processStop, (input, { record }) => stopContainer(host(), record, input)), concurrent: true },
   { ...endpoint(processExec, (input, { record }) => makeExec(host(), record, input)), concurrent: true },

@@ -23,7 +23,7 @@ import { createSettlement } from './placement/settlement.ts'
 import { createQueue } from './queue.ts'
 import { createReach } from './reach.ts'
 import { reconcileFleet } from './reconcile-fleet.ts'
-import { createStarter, followExits } from './restarts.ts'
+import { createInitializer, createStarter, followExits } from './restarts.ts'
 import { sagaVerbs } from './saga-verbs.ts'
 import { verbHandlers } from './verbs.ts'
 
@@ -82,10 +82,11 @@ bus.hintsToLook((id) => {
 })
 
 const reach = createReach({ bus, projection, queue, node })
+const initialize = createInitializer({ executor: hosts, reach })
 const start = createStarter({ bus, executor: hosts, reach })
 const parts = { bus, projection, queue, reach, node }
 const handlers = [
-  ...verbHandlers(parts, start),
+  ...verbHandlers(parts, { initialize, start }),
   ...sagaVerbs({ ...parts, executor: hosts, runs }),
   ...nodeVerbs({ bus, nodes, projection, config }),
 ]

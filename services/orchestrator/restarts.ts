@@ -19,20 +19,33 @@ interface StarterParts {
   reach: Reach
 }
 
-/**
- * Starts a container that is created or has ended; what the kernel has lost meanwhile (a reboot) is made
- * anew first. Throws `Failure`.
- */
+/** Makes anew what the kernel has lost of a container that has ended (a reboot). Throws `Failure`. */
+const restore = async (executor: Executor, { id, spec, sequence }: Container): Promise<void> => {
+  if (spec.networkMode === 'lab') {
+    throw new Failure(
+      'unsupported',
+      `container ${id} was wired by hand (network_mode lab): delete it and create it anew`,
+    )
+  }
+  await redoSteps({ executor, spec, fence: sequence })
+}
+
+/** Makes of a container that has ended one whose init waits for its start; again without harm. Throws `Failure`. */
+export const createInitializer =
+  ({ executor, reach }: Pick<StarterParts, 'executor' | 'reach'>) =>
+  async (container: Container): Promise<void> => {
+    await restore(executor, container)
+    await reach.ask(container.node, host.processInit, { id: container.id }, 60_000)
+  }
+
+export type Initializer = ReturnType<typeof createInitializer>
+
+/** Starts a container that is created or has ended. Throws `Failure`. */
 export const createStarter =
   ({ bus, executor, reach }: StarterParts) =>
-  async ({ id, node, status, spec, sequence }: Container, { restart = false } = {}): Promise<void> => {
-    if (status === 'stopped' && spec.networkMode === 'lab') {
-      throw new Failure(
-        'unsupported',
-        `container ${id} was wired by hand (network_mode lab): delete it and create it anew`,
-      )
-    }
-    if (status === 'stopped') await redoSteps({ executor, spec, fence: sequence })
+  async (container: Container, { restart = false } = {}): Promise<void> => {
+    const { id, node, status, spec } = container
+    if (status === 'stopped') await restore(executor, container)
     const { pid, startedAt } = await reach.ask(node, host.processStart, { id }, 60_000)
     // A user's stop that came while the policy was starting it found nothing to stop.
     if (restart && (await readContainer(bus, id)).container?.stoppedByUser) {

@@ -3,16 +3,26 @@ import * as host from '../../shared/contracts/operations.ts'
 import { verbs } from '../../shared/contracts/verbs.ts'
 import { findLeaks } from './leaks.ts'
 import { pageOf } from './page.ts'
-import type { Starter } from './restarts.ts'
+import type { Initializer, Starter } from './restarts.ts'
 import { streamVerbs } from './stream-verbs.ts'
 import { type VerbHandler, type VerbParts, handler } from './verb-handler.ts'
 
-const lifecycle = (parts: VerbParts, start: Starter): VerbHandler[] => {
+interface Lives {
+  initialize: Initializer
+  start: Starter
+}
+
+const lifecycle = (parts: VerbParts, { initialize, start }: Lives): VerbHandler[] => {
   const { ask, find, alive } = parts.reach
   const record = (id: string, type: string, key: string, data: Record<string, unknown>) =>
     parts.bus.publishEvent({ kind: 'container', id, type, messageId: `${id}:${type}:${key}`, data })
 
   return [
+    handler(verbs.containerInit, async ({ container: reference }) => {
+      const container = await alive(reference, ['created', 'stopped'])
+      if (container.status === 'stopped') await initialize(container)
+      return container
+    }),
     handler(verbs.containerStart, async ({ container: reference }) => {
       const container = await alive(reference, ['created', 'stopped', 'running'])
       if (container.status !== 'running') await start(container)
@@ -111,9 +121,9 @@ const queries = (parts: VerbParts): VerbHandler[] => {
 }
 
 /** The public requests about containers, images and nodes. */
-export const verbHandlers = (parts: VerbParts, start: Starter): VerbHandler[] => [
+export const verbHandlers = (parts: VerbParts, lives: Lives): VerbHandler[] => [
   ...queries(parts),
-  ...lifecycle(parts, start),
+  ...lifecycle(parts, lives),
   ...execution(parts),
   ...streamVerbs(parts),
 ]

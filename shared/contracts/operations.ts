@@ -96,6 +96,11 @@ export const processState = operation('namespace', 'state', {
   input: z.object({ id: ContainerId }),
   output: ProcessState,
 })
+/** Makes a new init in the same resources when it has exited, which waits for its start. */
+export const processInit = operation('namespace', 'init', {
+  input: z.object({ id: ContainerId }),
+  output: ProcessState,
+})
 /** Runs init's command when it waits, or makes a new init in the same resources when it has exited. */
 export const processStart = operation('namespace', 'start', {
   input: z.object({ id: ContainerId }),

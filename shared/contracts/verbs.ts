@@ -56,6 +56,8 @@ export const verbs = {
     PageRequest.extend({ all: z.boolean().default(false) }),
     Page.extend({ containers: z.array(Container.omit({ steps: true })) }),
   ),
+  /** Readies one that has ended for its next start, as `podman init`: who attaches before it misses nothing. */
+  containerInit: verb('container.init', Target, Container),
   containerStart: verb('container.start', Target, Container),
   containerStop: verb(
     'container.stop',

@@ -2,7 +2,10 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import test from 'ava'
+import { ask } from '../../services/cli/commands/bus/ask.ts'
+import { verbs } from '../../shared/contracts/verbs.ts'
 import { run } from '../../shared/recorder.ts'
+import { containerClient } from '../helpers/container-client.ts'
 import { type Stack, startStack } from '../helpers/stack.ts'
 import { type Dolly, dollyOf } from './dolly.ts'
 
@@ -59,6 +62,26 @@ test('start -a of one that has ended answers what it writes this time, and its e
   t.is(stdout, 'twice')
   t.is(stderr, 'bad')
   t.is(exitCode, 6)
+})
+
+test('start -i gives input to one that has ended, again and again', async (t) => {
+  const first = await dolly(['run', '-i', '-q', '--name', 'fed', 'busybox', 'cat'], { input: 'one' })
+  t.is(first.stdout, 'one')
+  for (const input of ['two', 'three']) t.is((await dolly(['start', '-ai', 'fed'], { input })).stdout, input)
+  t.is((await dolly(['logs', 'fed'])).stdout.replaceAll('\n', ''), 'onetwothree')
+})
+
+test('one that was readied for its start and never started goes like any other', async (t) => {
+  await dolly(['run', '-q', '--name', 'readied', 'busybox', 'true'])
+  const [{ id }] = JSON.parse((await dolly(['inspect', 'readied'])).stdout) as [{ id: string }]
+  await using client = await containerClient(stack.config)
+  for (let time = 0; time < 2; time++)
+    t.is((await ask(client.bus, verbs.containerInit, { container: id })).status, 'stopped')
+  t.is((await dolly(['start', 'readied'])).stdout, 'readied')
+  t.is((await dolly(['wait', 'readied'])).stdout, '0')
+  await ask(client.bus, verbs.containerInit, { container: id })
+  t.is((await dolly(['rm', '-q', 'readied'])).exitCode, 0)
+  t.false((await client.leaks()).some(({ container }) => container === id))
 })
 
 test('logs tell streams, lines and times, and -f ends with the container', async (t) => {

@@ -68,6 +68,9 @@ test('start -a attaches to what was created on another host', async (t) => {
   const { stdout, exitCode, stderr } = await a.dolly(['start', '-a', 'later'])
   t.is(stdout, 'hi', stderr)
   t.is(exitCode, 3)
+  const again = await a.dolly(['start', '-a', 'later'])
+  t.is(again.stdout, 'hi', again.stderr)
+  t.is(again.exitCode, 3)
 })
 
 test('megabytes go through exec in both directions, unharmed', async (t) => {

@@ -8,7 +8,6 @@ import { ask } from './bus/ask.ts'
 import { watchContainer } from './bus/container-events.ts'
 import { type Session, withSession } from './bus/session.ts'
 import { attachAndStart } from './launch/attached-start.ts'
-import { followAndStart } from './launch/followed-start.ts'
 
 interface StartFlags {
   attach?: boolean
@@ -18,23 +17,17 @@ interface StartFlags {
 
 const startAttached = async (session: Session, container: string, flags: StartFlags): Promise<void> => {
   const { id, node, status, sequence, spec } = await ask(session.bus, verbs.containerGet, { container })
-  const interactive = (flags.interactive ?? false) && spec.process.stdin
-  if (status === 'stopped' && interactive)
-    throw new Failure(
-      'unsupported',
-      `cannot give ${container} input: it has ended; "dolly run -i" makes another`,
-    )
+  if (status === 'stopped') await ask(session.bus, verbs.containerInit, { container }, { timeoutMs: 60_000 })
   await using events = watchContainer(session.bus, id, { after: sequence })
-  const place = { id, node, sequence, events }
-  const code =
-    status === 'stopped'
-      ? await followAndStart(session, place)
-      : await attachAndStart(session, {
-          ...place,
-          interactive,
-          terminal: spec.process.terminal,
-          detachKeys: parseDetachKeys(flags.detachKeys),
-        })
+  const code = await attachAndStart(session, {
+    id,
+    node,
+    sequence,
+    events,
+    interactive: (flags.interactive ?? false) && spec.process.stdin,
+    terminal: spec.process.terminal,
+    detachKeys: parseDetachKeys(flags.detachKeys),
+  })
   if (code !== 'detached' && code !== 0) throw new ExitCode(code)
 }
 
