@@ -57,10 +57,12 @@ export const makeCopy = async (
   const filter = await host.filters.fileOf(record, spec.seccomp, process.capabilities)
   const { cgroupMounts, bindAllow } = host
   const facts = { cgroupMounts, filter, bare: bareNamespace(host.monitor), bindAllow }
-  const lives = state.status !== 'stopped' && state.pid !== undefined
-  const plan = lives
-    ? execPlan({ ...command, pid: state.pid ?? 0, terminal: false }, spec, paths, facts)
-    : containerPlan(atRest(spec), mixed(paths, container), facts, command)
-  await launchBeside(host, record, { execId, paths, spec, plan, terminal: false, stdin: true })
+  const init = state.status === 'stopped' ? undefined : state.pid
+  const plan =
+    init === undefined
+      ? containerPlan(atRest(spec), mixed(paths, container), facts, command)
+      : execPlan({ ...command, pid: init, terminal: false }, spec, paths, facts)
+  const beside = { verb: 'copy', init, execId, paths, spec, plan, terminal: false, stdin: true } as const
+  await launchBeside(host, record, beside)
   return { execId, attachSocket: paths.attach, bundle: paths.directory }
 }

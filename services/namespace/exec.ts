@@ -40,6 +40,9 @@ const discard = async (paths: BundlePaths): Promise<void> => {
 }
 
 interface Beside {
+  verb: 'exec' | 'copy'
+  /** Whose namespaces it joins; undefined when it has its own. */
+  init: number | undefined
   execId: string
   paths: BundlePaths
   spec: ContainerPlan
@@ -48,11 +51,14 @@ interface Beside {
   stdin: boolean
 }
 
-/** Makes a process of a container beside its init, with a monitor and a bundle of its own; nothing is left when it fails. */
+/**
+ * Makes a process of a container beside its init, with a monitor and a bundle of its own; nothing is left when it
+ * fails. Throws `Failure`, `conflict` when the init has ended meanwhile.
+ */
 export const launchBeside = async (
   host: NamespaceHost,
   record: Recorder,
-  { execId, paths, spec, plan, terminal, stdin }: Beside,
+  { verb, init, execId, paths, spec, plan, terminal, stdin }: Beside,
 ): Promise<void> => {
   const { id, logSizeBytes, userNamespace } = spec
   try {
@@ -65,7 +71,10 @@ export const launchBeside = async (
     })
   } catch (error) {
     await discard(paths)
-    throw error
+    const { status, pid } = stateOf(host, id)
+    if (init === undefined || (pid === init && status !== 'stopped')) throw error
+    // Its namespaces went with its init, at whichever call that was.
+    throw new Failure('conflict', `cannot ${verb} in container ${id}: it ended meanwhile`, { cause: error })
   }
 }
 
@@ -91,14 +100,8 @@ export const makeExec = async (host: NamespaceHost, record: Recorder, input: Exe
   const filter = await host.filters.fileOf(record, spec.seccomp, spec.process.capabilities)
   const facts = { cgroupMounts: host.cgroupMounts, filter }
   const plan = execPlan({ ...command, pid: state.pid, terminal }, spec, paths, facts)
-  try {
-    await launchBeside(host, record, { execId, paths, spec, plan, terminal, stdin })
-  } catch (error) {
-    const now = stateOf(host, id)
-    if (now.status === 'running' && now.pid === state.pid) throw error
-    // Its namespaces went with its init, at whichever call that was.
-    throw new Failure('conflict', `cannot exec in container ${id}: it ended meanwhile`, { cause: error })
-  }
+  const beside = { verb: 'exec', init: state.pid, execId, paths, spec, plan, terminal, stdin } as const
+  await launchBeside(host, record, beside)
   return { execId, attachSocket: paths.attach, bundle: paths.directory }
 }
 
