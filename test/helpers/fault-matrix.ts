@@ -61,7 +61,14 @@ export const createAndProve = async (
     String(await pidOf(stack.config, 'namespace')),
     `${id}: its monitor is its parent`,
   )
-  t.true(tracesOf(stack.config, id).length > 4, `${id}: the host has its resources`)
+  const traces = tracesOf(stack.config, id)
+  const { names } = stack.config
+  // Of cgroups one or, on version 1, one a hierarchy.
+  for (const resource of [names.rootfs(id), names.bundle(id), names.cgroup(id), `lease of ${id}`])
+    t.true(
+      traces.some((trace) => trace.endsWith(resource)),
+      `${id}: the host has its ${resource}, beside ${traces.join()}`,
+    )
   return commandId
 }
 
