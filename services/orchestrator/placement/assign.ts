@@ -1,5 +1,5 @@
 import type { Projection } from '../projection.ts'
-import { type Candidate, choose, take } from './choose.ts'
+import { type Candidate, choose, couldHold, take } from './choose.ts'
 import type { Fleet } from './fleet.ts'
 import type { Request } from './request.ts'
 import type { Reservation, ReservationBook } from './reservations.ts'
@@ -45,8 +45,8 @@ export const createAssigner = ({ fleet, book, settlement, projection, maxLaunche
     }
     const chosen = choose(request, all, maxLaunches)
     if ('reason' in chosen) {
-      for (const { node, lacks } of request.wait ? chosen.nodes : [])
-        for (const one of lacks) node.claimed.add(one)
+      const awaited = request.wait ? chosen.nodes.filter(({ node }) => couldHold(request, node)) : []
+      for (const { node, lacks } of awaited) for (const one of lacks) node.claimed.add(one)
       return { lacking: chosen.reason, nodes: chosen.nodes.map(({ node }) => node) }
     }
     if ('busy' in chosen) return { turn: `${chosen.busy.name} makes ${maxLaunches} containers at a time` }

@@ -32,6 +32,10 @@ const slack = 1e-9
 const lacksOf = ({ amount }: Request, { capacity, use }: Candidate): Dimension[] =>
   dimensions.filter((one) => amount[one] > 0 && use[one] + amount[one] > capacity[one] + slack)
 
+/** Whether the node could hold it with nothing else: waiting for room there may come to an end. */
+export const couldHold = ({ amount }: Request, { capacity }: Candidate): boolean =>
+  dimensions.every((one) => amount[one] <= capacity[one] + slack)
+
 const shortage = ({ amount }: Request, { name, capacity, use }: Candidate, lacks: Dimension[]): string =>
   lacks.length === 0
     ? `${name}: others wait for it`
