@@ -1,14 +1,25 @@
 import { existsSync, readFileSync, readdirSync, readlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Config } from '../../shared/config.ts'
+import { errnoOf } from '../../shared/failure.ts'
 
 const namesIn = (directory: string): string[] => (existsSync(directory) ? readdirSync(directory) : [])
+
+/** Where a link leads; nowhere when another container has just given it back. */
+const targetOf = (link: string): string[] => {
+  try {
+    return [readlinkSync(link)]
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT') return []
+    throw error
+  }
+}
 
 const leases = (directory: string): string[] =>
   existsSync(directory)
     ? readdirSync(directory, { recursive: true, withFileTypes: true })
         .filter((entry) => entry.isSymbolicLink() && !entry.name.startsWith('.'))
-        .map(({ parentPath, name }) => `lease of ${readlinkSync(join(parentPath, name))}`)
+        .flatMap(({ parentPath, name }) => targetOf(join(parentPath, name)).map((id) => `lease of ${id}`))
     : []
 
 const cgroupRoots = (): string[] =>
