@@ -10,7 +10,7 @@ import { rootImage } from './root-image.ts'
 const usual = [
   'test/cgroup/*.test.ts',
   'test/namespace/{container,exec,lifecycle}.test.ts',
-  'test/e2e/{exits,lab-limits,lab-parity}.test.ts',
+  'test/e2e/lab-limits.test.ts',
   'test/security/{containers,kernel}.test.ts',
   'test/cli/{stack-privileges,system}.test.ts',
 ]
