@@ -96,6 +96,7 @@ test('a log that cannot be written: nothing is accepted, nothing is lost, and al
       () => void accepted.push(n),
       (error: unknown) => error,
     )
+  t.log(`${accepted.length} creates were accepted before the disk was full`)
   t.regex(String((refused as Error)?.message), /cannot publish container.create: .*(full|no space)/)
   process.kill(ending.pid ?? 0, 'SIGKILL')
   await eventually('the supervisor says why', async () =>
