@@ -2,6 +2,7 @@ import type { Config } from '../../shared/config.ts'
 import { cgroupPause, cgroupUnpause, objects, release } from '../../shared/contracts/operations.ts'
 import { cgroup } from '../../shared/contracts/steps.ts'
 import { operating } from '../../shared/operating.ts'
+import { pageOfObjects } from '../../shared/object-pages.ts'
 import { type HostServiceDefinition, endpoint, stepEndpoints } from '../../shared/service.ts'
 import { prepareDeviceFilters } from './device-filter.ts'
 import { hierarchyOf } from './hierarchies.ts'
@@ -37,8 +38,8 @@ export const cgroupService = (config: Config): HostServiceDefinition => {
       endpoint(cgroupUnpause, ({ id }, { record }) =>
         operating(`unpause ${id}`, () => thaw(host.groupsOf(id), id, record)),
       ),
-      endpoint(objects.cgroup, () =>
-        operating('list cgroups', () => ({ objects: listCgroups(config.names, host.hierarchies()) })),
+      endpoint(objects.cgroup, ({ cursor }) =>
+        operating('list cgroups', () => pageOfObjects(listCgroups(config.names, host.hierarchies()), cursor)),
       ),
       endpoint(release.cgroup, () =>
         operating('release cgroups', async () => ({

@@ -17,6 +17,7 @@ import {
 } from '../../shared/contracts/operations.ts'
 import { NamespacePreparation, labNamespace, labStart, namespace } from '../../shared/contracts/steps.ts'
 import { Failure } from '../../shared/failure.ts'
+import { pageOfObjects } from '../../shared/object-pages.ts'
 import { type Context, type Endpoint, type HostServiceDefinition, endpoint } from '../../shared/service.ts'
 import { type LabInput, type NamespaceInput, readSpec } from './bundle.ts'
 import { ensureInit, initContainer, labPlanOf, planOf, startContainer, startOnce } from './container.ts'
@@ -102,7 +103,7 @@ const operations = (host: () => NamespaceHost): Endpoint[] => [
     ...endpoint(execWait, ({ id, execId, timeoutMs }) => waitExec(host(), id, execId, timeoutMs)),
     concurrent: true,
   },
-  endpoint(objects.namespace, async () => ({ objects: inventory(host()) })),
+  endpoint(objects.namespace, async ({ cursor }) => pageOfObjects(inventory(host()), cursor)),
   endpoint(release.namespace, async () => ({ released: await releaseHost(host()) })),
 ]
 

@@ -3,6 +3,7 @@ import type { Config } from '../../shared/config.ts'
 import { networkInfo, objects, release } from '../../shared/contracts/operations.ts'
 import { labNetwork, network } from '../../shared/contracts/steps.ts'
 import { Failure } from '../../shared/failure.ts'
+import { pageOfObjects } from '../../shared/object-pages.ts'
 import { type HostServiceDefinition, endpoint, stepEndpoints } from '../../shared/service.ts'
 import { createAddressLeases } from './addresses.ts'
 import { createEndpoints } from './endpoint.ts'
@@ -68,9 +69,9 @@ export const networkService = (
         subnet: subnetText(subnet()),
         gateway: gatewayOf(subnet()),
       })),
-      endpoint(objects.network, async (_, { record }) => ({
-        objects: await stackObjects(record, config, pools),
-      })),
+      endpoint(objects.network, async ({ cursor }, { record }) =>
+        pageOfObjects(await stackObjects(record, config, pools), cursor),
+      ),
       endpoint(release.network, async (_, { record }) => {
         const released = await releaseStack(record, config, pools, remover)
         prepared = undefined

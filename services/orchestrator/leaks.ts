@@ -2,6 +2,7 @@ import type { Bus } from '../../shared/bus.ts'
 import type { ContainerSpec } from '../../shared/contracts/container-spec.ts'
 import { ContainerId } from '../../shared/contracts/identity.ts'
 import * as host from '../../shared/contracts/operations.ts'
+import { everyObject } from '../../shared/object-pages.ts'
 import { foldContainer } from './container-log.ts'
 import { isGone } from './container-runs.ts'
 import { nameLeases } from './name-step.ts'
@@ -58,9 +59,9 @@ interface LeakParts {
 /** Every object that a host's services list under the stack's names. */
 export const listObjects = async (reach: Reach, node: string): Promise<host.Leak[]> => {
   const found = await Promise.all(
-    Object.values(host.objects).map((operation) => reach.ask(node, operation, {})),
+    Object.values(host.objects).map((operation) => everyObject((page) => reach.ask(node, operation, page))),
   )
-  return found.flatMap(({ objects }) => objects)
+  return found.flat()
 }
 
 const keyOf = ({ kind, name }: host.Leak): string => `${kind}\0${name}`

@@ -5,6 +5,7 @@ import { Failure } from '../../shared/failure.ts'
 import { createKeyedQueue } from '../../shared/keyed-queue.ts'
 import { operating } from '../../shared/operating.ts'
 import type { Recorder } from '../../shared/recorder.ts'
+import { pageOfObjects } from '../../shared/object-pages.ts'
 import { type HostServiceDefinition, endpoint, stepEndpoints } from '../../shared/service.ts'
 import { enableQuota, prepareSnapshots, sweepGroups } from './btrfs.ts'
 import { mountCowFileSystem } from './cow-file-system.ts'
@@ -92,8 +93,8 @@ export const storageService = (config: Config): HostServiceDefinition => {
       }),
       ...imageEndpoints({ config, inUse }),
       ...volumeEndpoints({ host: () => ({ config, hasQuota }), queue: volumes, inUse }),
-      endpoint(objects.storage, () =>
-        operating(`list ${names.cowfs}`, async () => ({ objects: await listStorage(config) })),
+      endpoint(objects.storage, ({ cursor }) =>
+        operating(`list ${names.cowfs}`, async () => pageOfObjects(await listStorage(config), cursor)),
       ),
       endpoint(release.storage, (_, { record }) =>
         operating(`release ${names.cowfs}`, async () => ({ released: await releaseAll(record) })),

@@ -4,6 +4,7 @@ import { ContainerId, ImageReference } from './identity.ts'
 import { VolumeName } from './mount.ts'
 import { ServiceStatus } from './node.ts'
 import { ImageConfig } from './oci.ts'
+import { Page } from './page.ts'
 import { Base64 } from './streams.ts'
 
 const Nothing = z.strictObject({})
@@ -198,16 +199,18 @@ export const processOrigin = operation('namespace', 'origin', {
 const Leak = z.object({ kind: z.string(), name: z.string(), container: z.string().nullable() })
 export type Leak = z.infer<typeof Leak>
 
-/** Every object under the stack's names that the service owns, with the container it belongs to. */
-const Objects = z.object({ objects: z.array(Leak) })
+/** The objects under the stack's names that the service owns, with the container each belongs to, in pages. */
+const Objects = Page.extend({ objects: z.array(Leak) })
+/** A page begins behind an object, which may be a path. */
+const ObjectsRequest = z.strictObject({ cursor: z.string().max(8192).optional() })
 /** Removes the host-wide objects a service prepared (bridge, mount, parent cgroup); refuses with `busy` details while containers use them. */
 const Release = z.object({ released: z.array(z.string()) })
 
 export const objects = {
-  storage: operation('storage', 'objects', { input: Nothing, output: Objects }),
-  cgroup: operation('cgroup', 'objects', { input: Nothing, output: Objects }),
-  network: operation('network', 'objects', { input: Nothing, output: Objects }),
-  namespace: operation('namespace', 'objects', { input: Nothing, output: Objects }),
+  storage: operation('storage', 'objects', { input: ObjectsRequest, output: Objects }),
+  cgroup: operation('cgroup', 'objects', { input: ObjectsRequest, output: Objects }),
+  network: operation('network', 'objects', { input: ObjectsRequest, output: Objects }),
+  namespace: operation('namespace', 'objects', { input: ObjectsRequest, output: Objects }),
 }
 export const release = {
   storage: operation('storage', 'release', { input: Nothing, output: Release }),

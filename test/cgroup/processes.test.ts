@@ -1,9 +1,10 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 import test from 'ava'
 import { cgroupPause, cgroupUnpause, objects, release } from '../../shared/contracts/operations.ts'
+import { everyObject } from '../../shared/object-pages.ts'
 import { cgroupRoots, cgroupStack, failureOf } from './cgroup-stack.ts'
 
 /** A process in every cgroup of a container that forks children of its own for ever. */
@@ -122,4 +123,29 @@ test('objects names each container cgroup, and release refuses while there is on
   t.true(released.length >= cgroupDirectories.length)
   t.false(released.some((path) => existsSync(path)))
   await t.notThrowsAsync(stack.make('again'), 'do makes the parents again')
+})
+
+test('more objects than one message of the bus holds are listed in pages, each once', async (t) => {
+  await using stack = await cgroupStack()
+  const { cgroupDirectories } = await stack.make('first')
+  const each = Math.ceil(9000 / cgroupDirectories.length)
+  const many = cgroupDirectories.flatMap((directory) =>
+    Array.from({ length: each }, (_, index) => join(dirname(directory), `many-${'x'.repeat(40)}-${index}`)),
+  )
+  const made = new Set<string>()
+  using _ = { [Symbol.dispose]: () => made.forEach((directory) => rmdirSync(directory)) }
+  for (const directory of many) {
+    mkdirSync(directory)
+    made.add(directory)
+  }
+  const sizes: number[] = []
+  const listed = await everyObject(async (page) => {
+    const answer = await stack.request(objects.cgroup, page)
+    sizes.push(JSON.stringify(answer).length)
+    return answer
+  })
+  const found = listed.flatMap(({ name, container }) => (container?.startsWith('many') ? [name] : []))
+  t.deepEqual(found.toSorted(), many.toSorted())
+  t.true(sizes.length > 1)
+  t.true(Math.max(...sizes) < 2 ** 20)
 })

@@ -38,7 +38,7 @@ const attachOnce = async (t: ExecutionContext, bridge?: string) => {
   t.deepEqual(await stack.send('attach', { id: 'lab', pid }), output, 'attach twice answers the same')
   t.deepEqual(
     (await stack.listed()).flatMap(({ kind, container }) => (container === 'lab' ? [kind] : [])),
-    ['veth', 'address'],
+    ['address', 'veth'],
   )
   await stack.send('detach', { id: 'lab' })
   await stack.send('detach', { id: 'lab' })

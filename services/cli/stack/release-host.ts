@@ -1,9 +1,11 @@
+import type { z } from 'zod'
 import { type Bus, connectBus } from '../../../shared/bus.ts'
 import type { Config } from '../../../shared/config.ts'
 import type { Operation } from '../../../shared/contracts/contract.ts'
 import { objects, release } from '../../../shared/contracts/operations.ts'
 import { reasonOf } from '../../../shared/failure.ts'
 import { createLog } from '../../../shared/log.ts'
+import { everyObject } from '../../../shared/object-pages.ts'
 import { patienceMs } from '../../../shared/patience.ts'
 import { forgetNode } from '../../../shared/root-node.ts'
 import { subjects } from '../../../shared/subjects.ts'
@@ -27,8 +29,10 @@ const ask = async <O extends Operation>(
   bus: Bus,
   config: Config,
   { service, verb, output }: O,
+  input: z.input<O['input']>,
 ): Promise<ReturnType<O['output']['parse']>> => {
-  const reply = await bus.request(subjects.host(config.node, service, verb), {}, { timeoutMs: releaseWaitMs })
+  const subject = subjects.host(config.node, service, verb)
+  const reply = await bus.request(subject, input, { timeoutMs: releaseWaitMs })
   return output.parse(ReplyBody.parse(reply).output) as ReturnType<O['output']['parse']>
 }
 
@@ -36,9 +40,9 @@ const releaseInOrder = async (config: Config, bus: Bus): Promise<ReleaseResult> 
   const result = { released: [] as string[], kept: [] as string[], containers: new Set<string>() }
   for (const service of releaseOrder) {
     try {
-      const owned = await ask(bus, config, objects[service])
-      for (const { container } of owned.objects) if (container) result.containers.add(container)
-      result.released.push(...(await ask(bus, config, release[service])).released)
+      const owned = await everyObject((page) => ask(bus, config, objects[service], page))
+      for (const { container } of owned) if (container) result.containers.add(container)
+      result.released.push(...(await ask(bus, config, release[service], {})).released)
     } catch (error) {
       result.kept.push(`${service}: ${reasonOf(error)}`)
     }

@@ -1,4 +1,5 @@
 import { existsSync } from 'node:fs'
+import { everyObject } from '../../../../shared/object-pages.ts'
 import { loadConfig, type Config } from '../../../../shared/config.ts'
 import type { Bus } from '../../../../shared/bus.ts'
 import type { Leak } from '../../../../shared/contracts/operations.ts'
@@ -43,7 +44,10 @@ const objectsOf = async (config: Config, { name, endpoints }: HostServiceDefinit
   const listing = endpoints.find(({ verb }) => verb === 'objects')
   if (!listing) throw new Error(`${name} lists no objects`)
   const context = { record: createRecorder(), log: noLog, config, bus: noBus }
-  return ((await listing.handle(listing.input.parse({}) as never, context)) as { objects: Leak[] }).objects
+  return everyObject(
+    async (page) =>
+      (await listing.handle(listing.input.parse(page) as never, context)) as { objects: Leak[] },
+  )
 }
 
 /** The namespace service's own listing, without what it readies the host with: a look must change nothing. */
