@@ -9,7 +9,8 @@ import { privateNamespaces } from './private-namespaces.ts'
 
 /** Podman with storage of its own, and the image under the name `bench`. */
 export const podman = async (imageTar: string): Promise<Launcher> => {
-  const program = await peerProgram('podman', ['podman', 'netavark'])
+  // Its network driver calls iptables, which its package does not ask for.
+  const program = await peerProgram('podman', ['podman', 'netavark', 'iptables'])
   await using stack = new AsyncDisposableStack()
   const network = stack.use(await privateNamespaces({ network: true }))
   // Empty unless the host's own containers use it; then it stays.
