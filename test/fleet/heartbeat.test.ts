@@ -26,7 +26,10 @@ test('a node is known by what its services say, and by those that answer no more
   t.is(record?.capacity.containers, 10_000)
   t.true(record?.images.includes('busybox:latest'))
   t.deepEqual(Object.keys(record?.services ?? {}).toSorted(), ['cgroup', 'namespace', 'network', 'storage'])
-  t.regex((await dolly(['node', 'ls'])).stdout, /^HOSTNAME +STATUS +ENGINE VERSION\n\S+ \* +Ready +\d/)
+  t.regex(
+    (await dolly(['node', 'ls'])).stdout,
+    /^HOSTNAME +STATUS +ROLE +ENGINE VERSION\n\S+ \* +Ready +operator +\d/,
+  )
   t.regex((await dolly(['node', 'inspect', 'other'])).stderr, /no such node: other/)
 
   await dolly(['run', '-d', '-q', '--name', 'one', 'busybox', 'sleep', '1000'])

@@ -147,6 +147,7 @@ test.serial('what no host could ever hold waits, and nobody behind it', async (t
   )
   t.is((await client.outcome(command)).data['code'], 'cancelled')
   t.deepEqual(await removeAll(), [])
+  await eventually('all are gone', async () => (await list()).length === 0)
 })
 
 test.serial(
