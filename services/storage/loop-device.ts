@@ -11,12 +11,21 @@ export const loopDevicesOf = async (file: string): Promise<string[]> =>
     .map((name) => name.trim())
     .filter(Boolean)
 
-/** A loop device for the file: the one it has, or a new one that reads it past the page cache. */
+/** losetup(8)'s words for EINVAL: a file system without direct I/O, as a tmpfs of Linux 6.1. */
+const isIndirect = (error: unknown): boolean =>
+  error instanceof Failure && error.message.includes('Invalid argument')
+
+/** A loop device for the file: the one it has, or a new one that reads it past the page cache where that can be. */
 export const attachLoop = async (record: Recorder, file: string): Promise<string> => {
-  const [attached] = await loopDevicesOf(file)
-  if (attached) return attached
+  const [known] = await loopDevicesOf(file)
+  if (known) return known
   try {
-    return (await record.run('losetup', ['--find', '--show', '--direct-io=on', file])).trim()
+    const attach = (...options: string[]) => record.run('losetup', ['--find', '--show', ...options, file])
+    const attached = await attach('--direct-io=on').catch((error: unknown) => {
+      if (isIndirect(error)) return attach()
+      throw error
+    })
+    return attached.trim()
   } catch (error) {
     if (!(error instanceof Failure)) throw error
     throw new Failure('host_unfit', `cannot attach ${file} to a loop device: ${error.message}`, {
