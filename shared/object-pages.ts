@@ -1,7 +1,5 @@
 import type { Leak } from './contracts/operations.ts'
-
-/** Half of what a message of the bus may hold: a thousand containers have more objects than one message. */
-const pageBytes = 512 * 1024
+import { firstPage } from './page.ts'
 
 interface ObjectPage {
   objects: Leak[]
@@ -12,20 +10,17 @@ interface ObjectPage {
 /** An object stays where it is in the order when others come and go. */
 const keyOf = ({ kind, name }: Leak): string => `${kind} ${name}`
 
-/** As many of the objects as a message holds, after those up to the cursor; at least one. */
+/**
+ * As many of the objects as a message holds, after those up to the cursor; at least one. A thousand containers have
+ * more than one message.
+ */
 export const pageOfObjects = (objects: readonly Leak[], cursor = ''): ObjectPage => {
   const ordered = objects
-    .map((object) => ({ object, key: keyOf(object) }))
+    .map((item) => ({ item, key: keyOf(item) }))
     .filter(({ key }) => key > cursor)
     .toSorted((a, b) => (a.key < b.key ? -1 : 1))
-  const page: Leak[] = []
-  let left = pageBytes
-  for (const [index, { object }] of ordered.entries()) {
-    left -= Buffer.byteLength(JSON.stringify(object)) + 1
-    if (left < 0 && page.length > 0) return { objects: page, next: ordered[index - 1]?.key }
-    page.push(object)
-  }
-  return { objects: page }
+  const { page, next } = firstPage(ordered, (object) => object)
+  return { objects: page, next }
 }
 
 /** The objects of every page. Throws as `ask` does. */

@@ -1,5 +1,4 @@
-/** Half of what a message of the bus may hold. */
-const pageBytes = 512 * 1024
+import { firstPage } from '../../shared/page.ts'
 
 interface Listed {
   id: string
@@ -20,13 +19,5 @@ export const pageOf = <T extends Listed, S>(items: readonly T[], { cursor, show 
     .map((item) => ({ item, key: keyOf(item) }))
     .filter(({ key }) => cursor === undefined || key < cursor)
     .toSorted((a, b) => (a.key < b.key ? 1 : -1))
-  const page: S[] = []
-  let left = pageBytes
-  for (const [index, { item }] of ordered.entries()) {
-    const shown = show(item)
-    left -= Buffer.byteLength(JSON.stringify(shown)) + 1
-    if (left < 0 && page.length > 0) return { page, next: ordered[index - 1]?.key }
-    page.push(shown)
-  }
-  return { page }
+  return firstPage(ordered, show)
 }
