@@ -10,6 +10,7 @@ unpacked=$home/nats-server
 version_of() { "$1" --version 2>/dev/null | sed -n 's/^nats-server: v\([0-9.]*\).*/\1/p'; }
 new_enough() { [ -n "$1" ] && dpkg --compare-versions "$1" ge "$wanted"; }
 
+# None on PATH is no candidate, and no failure.
 for candidate in "$unpacked" "$(command -v nats-server || true)"; do
   [ -x "$candidate" ] || continue
   version=$(version_of "$candidate")

@@ -10,6 +10,7 @@ stamp=node_modules/.setup-stamp
 major() { "$node" --version 2>/dev/null | sed -n 's/^v\([0-9]*\)\..*/\1/p'; }
 locked=$(sha256sum <package-lock.json)
 
+# Without a stamp they are to be installed.
 if [ "$(cat "$stamp" 2>/dev/null || true)" = "$locked" ] && [ "$(major)" = "$wanted" ]; then
   echo "npm packages: as in package-lock.json, Node $("$node" --version)"
   exit 0
@@ -26,6 +27,7 @@ if [ "$(major)" != "$wanted" ]; then
   ln -sfn ../node/bin/node "$node"
 fi
 if [ "$(major)" != "$wanted" ]; then
+  # What does not run says so in place of its version.
   echo "npm packages: cannot get Node $wanted: $node is $("$node" --version 2>&1 || true); look at the output of npm above" >&2
   exit 1
 fi

@@ -16,6 +16,7 @@ node_modules/.bin/node services/cli/bundle/make.ts
 
 # npm links the programs of dependencies only, not the project's own.
 link=node_modules/.bin/dolly
+# A link that is not there leads nowhere.
 if [ "$(readlink "$link" || true)" != ../../services/cli/dolly ]; then
   ln -sfn ../../services/cli/dolly "$link"
   echo 'dolly: "npx dolly" is ready'
