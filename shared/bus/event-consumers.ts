@@ -3,6 +3,7 @@ import type { Log } from '../log.ts'
 import { idOfEvent, subjects } from '../subjects.ts'
 import { consume } from './consume.ts'
 import { gather } from './gather.ts'
+import { asked } from './jetstream.ts'
 import { typeHeaderName } from './event-log.ts'
 import type { JsMsg, Msg, NatsConnection } from './nats.ts'
 
@@ -93,17 +94,19 @@ export const eventConsumers = (connection: NatsConnection, log: Log) => {
       await Promise.all([consider().finally(done.end), acknowledge()])
     },
 
-    /** Whether a durable consumer has dealt with everything up to a sequence. */
+    /** Whether a durable consumer has dealt with everything up to a sequence. Throws `Failure`. */
     hasConsumed: async (durable: string, sequence: number): Promise<boolean> => {
-      const manager = await connection.jetstreamManager({ checkAPI: false })
-      const { num_pending, num_ack_pending, ack_floor } = await manager.consumers.info('EVENTS', durable)
+      const { num_pending, num_ack_pending, ack_floor } = await asked(connection, durable, (manager) =>
+        manager.consumers.info('EVENTS', durable),
+      )
       return ack_floor.stream_seq >= sequence || num_pending + num_ack_pending === 0
     },
 
-    /** Every id that has events of this kind. */
+    /** Every id that has events of this kind. Throws `Failure`. */
     idsOf: async (kind: string): Promise<string[]> => {
-      const manager = await connection.jetstreamManager()
-      const { state } = await manager.streams.info('EVENTS', { subjects_filter: subjects.events(kind) })
+      const { state } = await asked(connection, `the ${kind}s of the log`, (manager) =>
+        manager.streams.info('EVENTS', { subjects_filter: subjects.events(kind) }),
+      )
       return Object.keys(state.subjects ?? {}).map(idOfEvent)
     },
 

@@ -5,7 +5,7 @@ import { subjects } from '../subjects.ts'
 import { encode } from '../wire.ts'
 import { failureOf } from './failure-of.ts'
 import { unlessLost } from './lost-replies.ts'
-import { jetstream } from './jetstream.ts'
+import { asked, jetstream } from './jetstream.ts'
 import { type NatsConnection, headers } from './nats.ts'
 import { storedEvents } from './stored-events.ts'
 
@@ -49,10 +49,11 @@ export const eventLog = (connection: NatsConnection, source: string, log: Log) =
     /** Appends a fact, trying for as long as the bus is away. */
     publishEvent: (event: NewEvent) => retrying(() => append(event), { signal: closing.signal, log }),
 
-    /** How full the log is, in bytes, and the sequences of its first and last record. */
+    /** How full the log is, in bytes, and the sequences of its first and last record. Throws `Failure`. */
     logState: async () => {
-      const manager = await connection.jetstreamManager({ checkAPI: false })
-      const { config, state } = await manager.streams.info('EVENTS')
+      const { config, state } = await asked(connection, 'the state of the log', (manager) =>
+        manager.streams.info('EVENTS'),
+      )
       return {
         bytes: state.bytes,
         maxBytes: config.max_bytes,

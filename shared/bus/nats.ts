@@ -4,6 +4,7 @@ export {
   ErrorCode,
   Events,
   type JetStreamClient,
+  type JetStreamManager,
   type JsMsg,
   type Msg,
   type MsgHdrs,
