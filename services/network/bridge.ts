@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import { existsSync } from 'node:fs'
 import { z } from 'zod'
 import type { Config } from '../../shared/config.ts'
 import { Failure } from '../../shared/failure.ts'
@@ -33,6 +34,13 @@ const hex = (byte: number): string => byte.toString(16).padStart(2, '0')
 /** A locally administered address of its own: a bridge without one takes its lowest port's and changes as containers come and go. */
 const hardwareAddress = (bridge: string): string =>
   [2, ...createHash('sha256').update(bridge).digest().subarray(0, 5)].map(hex).join(':')
+
+/**
+ * Keeps an interface that is not up yet from making an IPv6 address of its own (link-local), of which it would
+ * tell every port of the bridge; nothing where the kernel has no IPv6.
+ */
+export const makeNoAddress = (name: string): string[] =>
+  existsSync('/proc/sys/net/ipv6') ? [`link set dev ${name} addrgenmode none`] : []
 
 const refuseForeign = async (record: Recorder, bridge: string): Promise<void> => {
   if (interfaces.isBridge(bridge) && rememberedForwarding(bridge) !== undefined) return
@@ -69,6 +77,7 @@ export const ensureBridge = async (
       ? []
       : [
           `link add name ${bridge} address ${hardwareAddress(bridge)} type bridge stp_state 0 forward_delay 0`,
+          ...makeNoAddress(bridge),
         ]),
     ...(rememberedForwarding(bridge) === undefined
       ? [`link set dev ${bridge} alias ip_forward=${forwardingBefore}`]

@@ -1,6 +1,7 @@
 import type { Config } from '../../shared/config.ts'
 import { Failure } from '../../shared/failure.ts'
 import type { Recorder } from '../../shared/recorder.ts'
+import { makeNoAddress } from './bridge.ts'
 import { interfaces } from './interfaces.ts'
 import type { IpCoprocess } from './ip-batch.ts'
 import { type Subnet, addressNumber, containerRange } from './subnet.ts'
@@ -49,10 +50,12 @@ export const createFurtherBridges = ({ config: { names, icc }, subnet, host, por
       ...(interfaces.exists(uplink) ? [`link delete dev ${uplink}`] : []),
       ...(interfaces.exists(bridge)
         ? []
-        : [`link add name ${bridge} type bridge stp_state 0 forward_delay 0`]),
+        : [`link add name ${bridge} type bridge stp_state 0 forward_delay 0`, ...makeNoAddress(bridge)]),
       `link set dev ${bridge} alias "${mark}"`,
       `link set dev ${bridge} up`,
-      `link add name ${inner} master ${bridge} up type veth peer name ${uplink}`,
+      `link add name ${inner} master ${bridge} type veth peer name ${uplink}`,
+      ...[inner, uplink].flatMap(makeNoAddress),
+      `link set dev ${inner} up`,
       `link set dev ${uplink} master ${names.bridge}`,
       // Before it is up: those behind it shall not reach the others for a moment either.
       ...isolated,

@@ -33,13 +33,13 @@ const equivalents = ({ name, ids, link }: NewNamespace): string[] => {
     `unshare ${ids ? '--user ' : ''}--net sleep infinity & pid=$!`,
     map ? `${map} > /proc/$pid/uid_map; ${map} > /proc/$pid/gid_map` : '',
     link
-      ? `ip link add name ${link.veth} up master ${link.bridge} type veth peer name eth0 address ${link.hardwareAddress} netns $pid; ` +
-        `ip link set dev ${link.veth} alias ${link.alias}` +
+      ? `ip link add name ${link.veth} master ${link.bridge} type veth peer name eth0 address ${link.hardwareAddress} netns $pid; ` +
+        `ip link set dev ${link.veth} addrgenmode none; ip link set dev ${link.veth} up alias ${link.alias}` +
         (link.isolated ? ' type bridge_slave isolated on' : '')
       : '',
     `${inside} link set dev lo up` +
       (link
-        ? `; ${inside} link set dev eth0 up; ${inside} address add ${link.address}/${link.prefixLength} broadcast + dev eth0; ` +
+        ? `; ${inside} link set dev eth0 addrgenmode none; ${inside} link set dev eth0 up; ${inside} address add ${link.address}/${link.prefixLength} broadcast + dev eth0; ` +
           `${inside} route add default via ${link.gateway}`
         : ''),
     `ip netns attach ${name} $pid; kill $pid`,

@@ -1,6 +1,7 @@
 import { existsSync, readdirSync, readlinkSync, readFileSync } from 'node:fs'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { setTimeout as delay } from 'node:timers/promises'
 import test from 'ava'
 import { network } from '../../shared/contracts/steps.ts'
 import { Failure } from '../../shared/failure.ts'
@@ -51,6 +52,23 @@ test('a container on the bridge has the answered address, a default route and re
   )
   await t.notThrowsAsync(ping(inside(one.networkNamespace), one.gateway ?? ''))
   await t.notThrowsAsync(ping(inside(one.networkNamespace), two.address?.split('/')[0] ?? ''))
+})
+
+test('a container has no IPv6 address but loopback, and tells the others nothing when it comes', async (t) => {
+  await using stack = await networkStack()
+  const { networkNamespace, hostInterface } = await stack.connect('silent')
+  const ip = async (...words: string[]) => {
+    const [file = '', ...args] = [...inside(networkNamespace), 'ip', ...words]
+    return run(file, args)
+  }
+  // What the kernel tells of an address of its own making comes within two seconds.
+  await delay(2500)
+  const [link] = JSON.parse(await ip('-j', '-s', 'link', 'show', 'dev', 'eth0')) as {
+    stats64: { tx: { packets: number } }
+  }[]
+  t.is(link?.stats64.tx.packets, 0)
+  t.regex(await ip('-6', '-o', 'address', 'show'), /^\d+: lo +inet6 ::1\/128 [^\n]*$/)
+  t.is(await run('ip', ['-6', '-o', 'address', 'show', 'dev', hostInterface ?? '']), '')
 })
 
 test('network mode none has loopback alone, host has no namespace, lab is refused', async (t) => {

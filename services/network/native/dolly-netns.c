@@ -106,6 +106,26 @@ static int add_default_route(int socket, const struct interface *interface, int 
 	return acknowledged(socket, &message);
 }
 
+/*
+ * No container is given an IPv6 address, as in Docker. With the one that the kernel makes (link-local), each end
+ * tells the multicast groups that it joins to every other on the bridge: among a thousand, a launch costs twice.
+ * Before it is up; a kernel may have no IPv6.
+ */
+static int make_no_address(int socket, int index)
+{
+	struct message message;
+	const struct ifinfomsg link = { .ifi_index = index };
+	const unsigned char none = IN6_ADDR_GEN_MODE_NONE;
+	begin_message(&message, RTM_NEWLINK, 0, &link, sizeof link);
+	struct rtattr *const families = begin_nested(&message, IFLA_AF_SPEC, NULL, 0);
+	struct rtattr *const inet6 = begin_nested(&message, AF_INET6, NULL, 0);
+	add_attribute(&message, IFLA_INET6_ADDR_GEN_MODE, &none, sizeof none);
+	end_nested(&message, inet6);
+	end_nested(&message, families);
+	const int error = acknowledged(socket, &message);
+	return error == EAFNOSUPPORT ? 0 : error;
+}
+
 /* In the new namespace: loopback, and what `eth0` is to be. */
 static int furnish(const struct interface *interface)
 {
@@ -118,7 +138,8 @@ static int furnish(const struct interface *interface)
 	const int index = (int)if_nametoindex("eth0");
 	if (index == 0)
 		return errno;
-	const int up = set_link(socket, index, IFF_UP);
+	const int refused = make_no_address(socket, index);
+	const int up = refused ? refused : set_link(socket, index, IFF_UP);
 	if (up)
 		return up;
 	const int addressed = add_address(socket, interface, index);
@@ -194,22 +215,20 @@ static int map_ids(pid_t pid, const char *first, const char *count)
 	return error ? error : write_map(pid, "gid_map", map);
 }
 
-/* A pair, the host's end up and on the bridge, the other `eth0` of whoever lives in the namespace. */
+/* A pair, the host's end on the bridge, the other `eth0` of whoever lives in the namespace. */
 static int add_pair(int socket, const struct interface *interface, pid_t pid)
 {
 	struct message message;
-	const struct ifinfomsg host = { .ifi_flags = IFF_UP, .ifi_change = IFF_UP };
+	const struct ifinfomsg down = { 0 };
 	const unsigned int master = if_nametoindex(interface->bridge);
 	if (master == 0)
 		return errno;
-	begin_message(&message, RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, &host, sizeof host);
+	begin_message(&message, RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, &down, sizeof down);
 	add_text(&message, IFLA_IFNAME, interface->host);
 	add_number(&message, IFLA_MASTER, master);
 	struct rtattr *const info = begin_nested(&message, IFLA_LINKINFO, NULL, 0);
 	add_attribute(&message, IFLA_INFO_KIND, "veth", 4);
 	struct rtattr *const data = begin_nested(&message, IFLA_INFO_DATA, NULL, 0);
-	/* Not up: it is opened before the kernel has tied the two together. */
-	const struct ifinfomsg down = { 0 };
 	struct rtattr *const peer = begin_nested(&message, VETH_INFO_PEER, &down, sizeof down);
 	add_text(&message, IFLA_IFNAME, "eth0");
 	add_attribute(&message, IFLA_ADDRESS, &interface->hardware, sizeof interface->hardware);
@@ -220,11 +239,11 @@ static int add_pair(int socket, const struct interface *interface, pid_t pid)
 	return acknowledged(socket, &message);
 }
 
-/* What only a change of an interface that is there can set. */
-static int mark_port(int socket, const struct interface *interface)
+/* Up, with what only a change of an interface that is there can set. */
+static int open_port(int socket, const struct interface *interface, int index)
 {
 	struct message message;
-	const struct ifinfomsg host = { .ifi_index = (int)if_nametoindex(interface->host) };
+	const struct ifinfomsg host = { .ifi_index = index, .ifi_flags = IFF_UP, .ifi_change = IFF_UP };
 	begin_message(&message, RTM_NEWLINK, 0, &host, sizeof host);
 	add_attribute(&message, IFLA_IFALIAS, interface->alias, strlen(interface->alias));
 	if (interface->isolated) {
@@ -244,8 +263,12 @@ static int connect_pair(const struct interface *interface, pid_t pid)
 	const int socket = open_rtnetlink();
 	if (socket < 0)
 		return errno;
-	const int error = add_pair(socket, interface, pid);
-	return error ? error : mark_port(socket, interface);
+	const int added = add_pair(socket, interface, pid);
+	if (added)
+		return added;
+	const int index = (int)if_nametoindex(interface->host);
+	const int refused = make_no_address(socket, index);
+	return refused ? refused : open_port(socket, interface, index);
 }
 
 /* As ip-netns(8): mounts of names reach every mount namespace that shares the directory. */
