@@ -45,6 +45,8 @@ export const names = ({ root, tag }: { root: string; tag: string }) => ({
   tags: join(root, 'cowfs/tags'),
   containers: join(root, 'cowfs/containers'),
   rootfs: (id: string) => join(root, 'cowfs/containers', id),
+  /** Roots that no container has yet. */
+  readyRoots: join(root, 'cowfs/ready'),
   /** Tars that came over the bus, until they are images. */
   uploads: join(root, 'uploads'),
   volumes: join(root, 'cowfs/volumes'),

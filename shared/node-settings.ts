@@ -35,6 +35,7 @@ const memoryOf = (text: string | undefined): number | undefined => {
 
 const usualContainers = 10_000
 const usualHeartbeatMs = 5000
+const usualReadyRoots = 8
 
 /**
  * What an operator says of a host: labels, and capacity where it is not all that the host has (memory in
@@ -47,6 +48,8 @@ export const nodeSettings = (env: NodeJS.ProcessEnv) => ({
   containers: numberOf(env, 'DOLLY_NODE_CONTAINERS') ?? usualContainers,
   /** Milliseconds between two heartbeats. */
   heartbeatMs: numberOf(env, 'DOLLY_HEARTBEAT_MS') || usualHeartbeatMs,
+  /** Roots that are made ahead of need, of each image that was used of late. */
+  readyRoots: numberOf(env, 'DOLLY_READY_ROOTS') ?? usualReadyRoots,
 })
 
 export type NodeSettings = ReturnType<typeof nodeSettings>
@@ -60,4 +63,5 @@ export const nodeEnvironment = (settings: NodeSettings): Record<string, string> 
   DOLLY_NODE_MEMORY: settings.memoryBytes === undefined ? '' : String(settings.memoryBytes),
   DOLLY_NODE_CONTAINERS: String(settings.containers),
   DOLLY_HEARTBEAT_MS: String(settings.heartbeatMs),
+  DOLLY_READY_ROOTS: String(settings.readyRoots),
 })

@@ -12,6 +12,8 @@ export interface TranscriptEntry {
   durationMs: number
   /** Why it failed; absent when it succeeded. */
   error?: string
+  /** Done before it was asked for, so that its time is not the step's. */
+  ahead?: true
 }
 
 export interface Recorder {

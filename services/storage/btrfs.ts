@@ -1,4 +1,5 @@
 import { statSync } from 'node:fs'
+import { rename } from 'node:fs/promises'
 import { basename, dirname } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { createCoprocess, errnoWords } from '../../shared/coprocess.ts'
@@ -53,6 +54,16 @@ export const snapshot = (record: Recorder, from: string, to: string, limitBytes?
       ? made
       : `${made} && ${shellLine(['btrfs', 'qgroup', 'limit', String(limitBytes), to])}`
   return changeAs(record, equivalent, ['snapshot', from, dirname(to), basename(to), String(limitBytes ?? 0)])
+}
+
+/** Gives a subvolume another name in the same file system; fails when there is a full directory at `to`. */
+export const renameSubvolume = async (record: Recorder, from: string, to: string): Promise<void> => {
+  const equivalent = shellLine(['mv', '--no-target-directory', from, to])
+  await record.call(equivalent, () =>
+    rename(from, to).catch((error: unknown) => {
+      throw new Failure('system', `${equivalent}: ${reasonOf(error)}`, { cause: error })
+    }),
+  )
 }
 
 /**

@@ -109,7 +109,8 @@ export const mountCowFileSystem = async (config: Config, record: Recorder): Prom
   else await mountImage(config, record)
   if (cowfsDirectory) await claimDirectory(config)
   await chmod(names.cowfs, 0o700)
-  for (const directory of [names.images, names.containers, names.tags, names.volumes, jailPath(names)]) {
+  const { images, containers, readyRoots, tags, volumes } = names
+  for (const directory of [images, containers, readyRoots, tags, volumes, jailPath(names)]) {
     await mkdir(directory, { recursive: true, mode: 0o700 })
   }
 }

@@ -8,16 +8,18 @@ import { ensureMounted } from './cow-file-system.ts'
 import { listImages } from './image-catalogue.ts'
 import { importImage } from './image-import.ts'
 import { removeImage } from './image-removal.ts'
+import type { ReadyRoots } from './ready-roots.ts'
 import { takeUpload, writeUpload } from './uploads.ts'
 
 interface ImageParts {
   config: Config
+  readyRoots: Pick<ReadyRoots, 'forget'>
   /** Keeps the file system from being released meanwhile. */
   inUse: <T>(act: () => Promise<T>) => Promise<T>
 }
 
 /** What is asked about images. */
-export const imageEndpoints = ({ config, inUse }: ImageParts): Endpoint[] => {
+export const imageEndpoints = ({ config, readyRoots, inUse }: ImageParts): Endpoint[] => {
   const { names } = config
   const queue = createKeyedQueue()
   /** One import or removal at a time: two of one digest would meet in one draft. */
@@ -45,7 +47,9 @@ export const imageEndpoints = ({ config, inUse }: ImageParts): Endpoint[] => {
     endpoint(imageRemove, ({ reference }, { record }) =>
       alone(`remove image "${reference}"`, async () => {
         await ensureMounted(config, record)
-        return removeImage(names, reference, record)
+        const removed = await removeImage(names, reference, record)
+        for (const digest of removed.deleted) await readyRoots.forget(digest, record)
+        return removed
       }),
     ),
   ]

@@ -27,6 +27,9 @@ export interface StorageHost {
   hasQuota: boolean
 }
 
+/** Where a root may come from that was made ahead of need. */
+type TakeReady = (digest: string, path: string, record: Recorder) => Promise<boolean>
+
 const outputOf = async (
   names: Names,
   id: string,
@@ -82,13 +85,25 @@ const limitRoot = async (host: StorageHost, input: Input, record: Recorder): Pro
   )
 }
 
-const makeSnapshot = async (host: StorageHost, input: Input, record: Recorder): Promise<Output> => {
+/** Ready roots have the node's default limit, or none where the kernel has none. */
+const isUsual = (host: StorageHost, input: Input): boolean =>
+  host.hasQuota
+    ? isAlone(input) && limitOf(host, input) === host.config.rootSizeBytes
+    : input.rootSizeBytes === null
+
+const makeRoot = async (
+  host: StorageHost,
+  takeReady: TakeReady,
+  input: Input,
+  record: Recorder,
+): Promise<Output> => {
   const { config, hasQuota } = host
   const { names } = config
   const digest = await resolveTag(names, input.image)
   if (!digest) throw await imageNotFound(names, input.image)
   const output = await outputOf(names, input.id, { digest, image: input.image })
   requireSpace(config, `create root of ${input.id}`)
+  if (isUsual(host, input) && (await takeReady(digest, names.rootfs(input.id), record))) return output
   const limitBytes = hasQuota && isAlone(input) ? limitOf(host, input) : undefined
   try {
     await snapshot(record, imagePath(names, digest), names.rootfs(input.id), limitBytes)
@@ -110,7 +125,12 @@ const removeDirectory = (record: Recorder, path: string): Promise<void> =>
   })
 
 /** Makes the container's writable root out of the image's subvolume; answers the existing one when it is there. */
-export const createRoot = async (host: StorageHost, input: Input, record: Recorder): Promise<Output> => {
+export const createRoot = async (
+  host: StorageHost,
+  takeReady: TakeReady,
+  input: Input,
+  record: Recorder,
+): Promise<Output> => {
   const { config } = host
   const { names } = config
   await ensureMounted(config, record)
@@ -122,7 +142,7 @@ export const createRoot = async (host: StorageHost, input: Input, record: Record
     return outputOf(names, input.id, { digest, image: input.image })
   }
   if (state === 'other') await removeDirectory(record, path)
-  return makeSnapshot(host, input, record)
+  return makeRoot(host, takeReady, input, record)
 }
 
 /** Deletes the container's root with every subvolume made inside it. Absent is success. */

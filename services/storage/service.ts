@@ -15,6 +15,7 @@ import { imageEndpoints } from './image-endpoints.ts'
 import { listStorage, releaseStorage } from './inventory.ts'
 import { ensureVolumes } from './container-volumes.ts'
 import { storageFacts } from './storage-facts.ts'
+import { createReadyRoots } from './ready-roots.ts'
 import { createRoot, deleteRoot } from './root-snapshot.ts'
 import { sweepUploads } from './uploads.ts'
 import { removeVolumeDrafts } from './volume.ts'
@@ -40,6 +41,8 @@ export const storageService = (config: Config): HostServiceDefinition => {
       users.delete(using)
     }
   }
+  const host = () => ({ config, hasQuota })
+  const readyRoots = createReadyRoots({ host, inUse })
   const releaseAll = async (record: Recorder): Promise<string[]> => {
     released = true
     try {
@@ -62,6 +65,7 @@ export const storageService = (config: Config): HostServiceDefinition => {
         if (hasQuota) await sweepGroups(record, names.cowfs)
         await removeDrafts(names, record)
         await removeVolumeDrafts(names, record)
+        await readyRoots.prepare({ record, log })
         await sweepUploads(names)
         await ensureDefaultImage(config, record, log)
       }),
@@ -74,10 +78,10 @@ export const storageService = (config: Config): HostServiceDefinition => {
         do: (input, { record }) =>
           operating(`create root of ${input.id}`, () =>
             inUse(async () => {
-              const host = { config, hasQuota }
-              const root = await createRoot(host, input, record)
+              const root = await createRoot(host(), readyRoots.take, input, record)
               const container = { ...input, rootfs: root.rootfs }
-              return { ...root, volumes: await ensureVolumes({ host, queue: volumes }, container, record) }
+              const parts = { host: host(), queue: volumes }
+              return { ...root, volumes: await ensureVolumes(parts, container, record) }
             }),
           ),
         // Nothing is released while a container has a root there.
@@ -91,8 +95,8 @@ export const storageService = (config: Config): HostServiceDefinition => {
                 }),
               ),
       }),
-      ...imageEndpoints({ config, inUse }),
-      ...volumeEndpoints({ host: () => ({ config, hasQuota }), queue: volumes, inUse }),
+      ...imageEndpoints({ config, readyRoots, inUse }),
+      ...volumeEndpoints({ host, queue: volumes, inUse }),
       endpoint(objects.storage, ({ cursor }) =>
         operating(`list ${names.cowfs}`, async () => pageOfObjects(await listStorage(config), cursor)),
       ),

@@ -21,6 +21,7 @@ export interface Profile {
 const alike = (id: string, equivalent: string): string =>
   equivalent
     .replaceAll(id, '<id>')
+    .replaceAll(/\/ready\/\w+/g, '/ready/<ready>')
     .replaceAll(/sha256:[0-9a-f]+/g, '<digest>')
     .replaceAll(/\b\d+\.\d+\.\d+\.\d+\b/g, '<address>')
     .replaceAll(/\/proc\/\d+/g, '/proc/<pid>')
@@ -57,8 +58,8 @@ export const profileOf = async (bus: Bus, ids: readonly string[]): Promise<Profi
         if (!('durationMs' in transition)) continue
         const step = `${transition.step} ${transition.status}`
         add(steps, step, transition.durationMs ?? 0, launch)
-        for (const { equivalent, durationMs } of transition.transcript ?? [])
-          add(work, `${step}: ${alike(id, equivalent)}`, durationMs, launch)
+        for (const { equivalent, durationMs, ahead } of transition.transcript ?? [])
+          add(work, `${step}${ahead ? ', ahead' : ''}: ${alike(id, equivalent)}`, durationMs, launch)
       }
     }
   }

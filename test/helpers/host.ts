@@ -45,6 +45,7 @@ export const hostService = async (config: Config, definition: HostServiceDefinit
     return 'plain' in outcome ? outcome.plain : outcome.output
   }
   return {
+    dispatch,
     send,
     request: async <O extends Operation>(operation: O, body: unknown) =>
       operation.output.parse(await send(operation.verb, body)) as ReturnType<O['output']['parse']>,

@@ -39,12 +39,14 @@ const workTable = ({ steps }: PhaseProfile, all: boolean): string => {
     .flatMap(({ step, work: entries }) => entries.map((entry) => ({ step, ...entry })))
     .toSorted((a, b) => b.durationMs - a.durationMs)
   const shorten = (text: string) => (all || text.length <= widest ? text : `${text.slice(0, widest - 1)}…`)
-  const rows = (all ? work : work.slice(0, usualLines)).map(({ step, kind, equivalent, durationMs }) => [
-    `${durationMs.toFixed(2)} ms`,
-    step,
-    kind,
-    shorten(equivalent),
-  ])
+  const rows = (all ? work : work.slice(0, usualLines)).map(
+    ({ step, kind, ahead, equivalent, durationMs }) => [
+      `${durationMs.toFixed(2)} ms`,
+      step,
+      ahead ? `${kind}, ahead` : kind,
+      shorten(equivalent),
+    ],
+  )
   return table(['TOOK', 'STEP', 'KIND', 'WHAT'], rows)
 }
 
