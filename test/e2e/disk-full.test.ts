@@ -62,7 +62,7 @@ const environment = {
   DOLLY_ACK_WAIT_MS: '500',
 }
 
-test.serial(
+test(
   'a host that runs full refuses new containers in words, and takes them again when there is space',
   async (t) => {
     await using disk = await smallDisk()
@@ -81,7 +81,7 @@ test.serial(
   },
 )
 
-test.serial(
+test(
   'a log that cannot be written: nothing is accepted, nothing is lost, and all goes on when there is space',
   async (t) => {
     await using disk = await smallDisk()

@@ -36,7 +36,7 @@ try {
   say(`booting a machine with cgroup v2 only for ${testFiles.length} test files`)
   const status = await runInGuest({
     image,
-    command: `node test/run.ts --tap --concurrency 1 --timeout 20m ${testFiles.join(' ')}`,
+    command: `node test/run.ts --tap --concurrency 1 --serial --timeout 20m ${testFiles.join(' ')}`,
     testFiles,
     limitMs,
     signal,
