@@ -34,6 +34,7 @@ const queued = async () =>
   (await list())
     .filter(({ status }) => status === 'queued')
     .toSorted((a, b) => (a.queue?.place ?? 0) - (b.queue?.place ?? 0))
+const revision = async () => (await (await stack.inside.bucket('reservations')).get('held'))?.revision
 const held = async (): Promise<string[]> => {
   const entry = await (await stack.inside.bucket('reservations')).get('held')
   return entry?.operation === 'PUT' ? Object.keys(JSON.parse(entry.string()).held) : []
@@ -129,6 +130,22 @@ test.serial('a create that waits outlives its orchestrator', async (t) => {
   await client.remove(waiting.id)
   await expectNothingHeld()
 })
+
+test.serial(
+  'on one node what reserves nothing is written nowhere, while few are made at a time',
+  async (t) => {
+    await expectNothingHeld()
+    const before = await revision()
+    const one = await client.create({})
+    t.is(await revision(), before)
+    const messages = ['a', 'b', 'c'].map((id) => ({ id: `many-${id}`, image: 'busybox', command: ['true'] }))
+    const commands = await Promise.all(messages.map((message) => client.publish(subjects.create, message)))
+    for (const command of commands) t.is((await client.outcome(command)).type, 'container.running')
+    t.not(await revision(), before)
+    await remove([one.id, ...messages.map(({ id }) => id)])
+    await expectNothingHeld()
+  },
+)
 
 test.serial('three orchestrators never reserve more than there is, also when they are killed', async (t) => {
   t.timeout(180_000)

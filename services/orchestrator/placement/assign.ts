@@ -4,10 +4,12 @@ import type { Fleet } from './fleet.ts'
 import type { Request } from './request.ts'
 import type { Reservation, ReservationBook } from './reservations.ts'
 import type { Settlement } from './settlement.ts'
+import type { Unsaid } from './unsaid.ts'
 
 interface AssignParts {
   fleet: Fleet
   book: ReservationBook
+  unsaid: Pick<Unsaid, 'get' | 'entries'>
   settlement: Settlement
   projection: Projection
   maxLaunches: number
@@ -15,18 +17,21 @@ interface AssignParts {
 
 /** What came of a request. */
 export type Assignment =
-  /** `known` when it has had it before: reserved by an orchestrator that died before the saga had begun. */
-  | { granted: Reservation; known: boolean }
+  /**
+   * `known` when it has had it before: reserved by an orchestrator that died before the saga had begun. `unsaid`
+   * when others need not know of it before the list shows the container.
+   */
+  | { granted: Reservation; known?: true; unsaid?: boolean }
   /** There is room, and it waits for its turn. */
   | { turn: string }
   | { lacking: string; nodes: readonly Candidate[] }
 
 /** Counts what is taken of each node, and gives nodes to requests. */
-export const createAssigner = ({ fleet, book, settlement, projection, maxLaunches }: AssignParts) => {
+export const createAssigner = ({ fleet, book, unsaid, settlement, projection, maxLaunches }: AssignParts) => {
   const candidates = (): Candidate[] => {
     const all = fleet.candidates()
     const byName = new Map(all.map((one) => [one.name, one]))
-    for (const [id, held] of Object.entries(book.value.held)) {
+    for (const [id, held] of [...Object.entries(book.value.held), ...unsaid.entries()]) {
       const node = byName.get(held.node)
       if (!node || settlement.isSettled(id, held)) continue
       // What the list shows of it is counted already.
@@ -37,8 +42,21 @@ export const createAssigner = ({ fleet, book, settlement, projection, maxLaunche
     return all
   }
 
+  const heldBy = ({ id }: Request): Reservation | undefined => book.value.held[id] ?? unsaid.get(id)
+
+  /**
+   * On one node that is far from its limits, whatever three other orchestrators give at the same time: a word
+   * to them is a write of the bus that the launch would wait for.
+   */
+  const needsNoWord = ({ amount }: Request, node: Candidate, all: readonly Candidate[]): boolean =>
+    all.length === 1 &&
+    amount.cpus === 0 &&
+    amount.memory === 0 &&
+    node.launching < maxLaunches / 4 &&
+    node.use.containers < node.capacity.containers / 2
+
   const assignOne = (request: Request, all: readonly Candidate[]): Assignment => {
-    const held = book.value.held[request.id]
+    const held = heldBy(request)
     if (held && !settlement.isSettled(request.id, held)) {
       if (held.command === request.command) return { granted: held, known: true }
       return { turn: `another create of ${request.id} is under way` }
@@ -51,9 +69,10 @@ export const createAssigner = ({ fleet, book, settlement, projection, maxLaunche
     }
     if ('busy' in chosen) return { turn: `${chosen.busy.name} makes ${maxLaunches} containers at a time` }
     const { cpus, memory } = request.amount
+    const noWord = needsNoWord(request, chosen.node, all)
     take(chosen.node, request.amount)
     chosen.node.launching += 1
-    return { granted: { node: chosen.node.name, cpus, memory, command: request.command }, known: false }
+    return { granted: { node: chosen.node.name, cpus, memory, command: request.command }, unsaid: noWord }
   }
 
   return {
@@ -76,7 +95,7 @@ export const createAssigner = ({ fleet, book, settlement, projection, maxLaunche
     explainer: () => {
       const all = candidates()
       return (request: Request): string | undefined => {
-        if (book.value.held[request.id]?.command === request.command) return undefined
+        if (heldBy(request)?.command === request.command) return undefined
         const chosen = choose(request, all, maxLaunches)
         if ('reason' in chosen) return chosen.reason
         const node = 'busy' in chosen ? chosen.busy : chosen.node

@@ -9,6 +9,7 @@ import type { Request } from './request.ts'
 import type { Reservation, ReservationBook } from './reservations.ts'
 import type { Settlement } from './settlement.ts'
 import { createTurns } from './turns.ts'
+import { createUnsaid } from './unsaid.ts'
 
 interface PlacementParts {
   fleet: Fleet
@@ -45,13 +46,20 @@ const noCapacity = ({ id, amount }: Request, reason: string, nodes: readonly Can
   return new Failure('no_capacity', `cannot place container ${id}: ${reason}`, { details })
 }
 
+/** What the book does not have yet. */
+const newOf = (assignments: readonly [Request, Assignment][]): [Request, Reservation][] =>
+  assignments.flatMap(([request, made]) =>
+    'granted' in made && !made.known && !made.unsaid ? [[request, made.granted]] : [],
+  )
+
 /**
  * Chooses nodes for creates and reserves room on them, for all creates that are at hand with one write; what finds
  * no room waits in the order of the work queue.
  */
 export const createPlacement = (parts: PlacementParts) => {
   const { book, settlement, projection, log, signal } = parts
-  const assigner = createAssigner(parts)
+  const unsaid = createUnsaid(settlement)
+  const assigner = createAssigner({ ...parts, unsaid })
   /** By the sequence of the command. */
   const waiters = new Map<number, Waiter>()
   /** Whether reservations that have done their part are to be taken out though nothing new is reserved. */
@@ -81,6 +89,7 @@ export const createPlacement = (parts: PlacementParts) => {
     waiters.delete(request.command)
     if ('granted' in assignment) {
       settlement.begin(request.id, assignment.granted)
+      if (assignment.unsaid) unsaid.add(request.id, assignment.granted)
       waiter.resolve({ node: assignment.granted.node })
     } else if (patient) waiter.reject(noCapacity(request, assignment.lacking, assignment.nodes))
     else waiter.resolve('look')
@@ -89,17 +98,14 @@ export const createPlacement = (parts: PlacementParts) => {
   const round = async (): Promise<void> => {
     // What another orchestrator took out of the book must be in the list before anything is counted.
     if (projection.revision() < book.value.seen && !(await projection.reaches(book.value.seen))) return
+    unsaid.tidy()
     const assignments = [...assigner.assign([...waiters.values()].map(({ request }) => request))]
-    await reserve(
-      assignments.flatMap(([request, made]) =>
-        'granted' in made && !made.known ? [[request, made.granted]] : [],
-      ),
-    )
+    await reserve(newOf(assignments))
     for (const [request, assignment] of assignments) {
       const waiter = waiters.get(request.command)
       if (waiter?.request === request) answer(waiter, assignment)
       // It went to look at its log meanwhile, and will ask again.
-      else if ('granted' in assignment) settlement.leave(request.id, assignment.granted)
+      else if ('granted' in assignment && !assignment.unsaid) settlement.leave(request.id, assignment.granted)
     }
   }
 
@@ -150,6 +156,7 @@ export const createPlacement = (parts: PlacementParts) => {
     /** The launch is over: its place is the container's, or free when nothing is there. */
     end: (id: string, came: 'living' | 'gone' | 'unknown'): void => {
       settlement.end(id, came)
+      if (came !== 'living') unsaid.drop(id)
       if (waiters.size > 0) turns.take()
     },
     /** Somebody wrote to the container's log: its create, if it waits here, looks at it. */
