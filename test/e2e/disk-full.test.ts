@@ -62,87 +62,81 @@ const environment = {
   DOLLY_ACK_WAIT_MS: '500',
 }
 
-test(
-  'a host that runs full refuses new containers in words, and takes them again when there is space',
-  async (t) => {
-    await using disk = await smallDisk()
-    await using stack = await startStack({ ...environment, DOLLY_ROOT: disk.root })
-    await using client = await containerClient(stack.config)
-    const { id } = await client.create({ command: ['sleep', '1000'] })
-    await disk.fill(20 * 2 ** 20)
-    const { type, data } = await client.tryCreate({ id: 'late', image: 'busybox', command: ['true'] })
-    t.is(type, 'container.failed')
-    t.like(data, { step: 'storage', code: 'no_space' })
-    t.regex(String(data['reason']), /cannot create root of late: \d+ MiB left in .*, 64 MiB needed/)
-    t.deepEqual(tracesOf(stack.config, 'late'), [])
-    t.is((await client.exec(id, ['true'])).exitCode, 0, 'what runs goes on')
-    disk.empty()
-    t.is((await client.create({ id: 'late', command: ['sleep', '1000'] })).status, 'running')
-  },
-)
+test('a host that runs full refuses new containers in words, and takes them again when there is space', async (t) => {
+  await using disk = await smallDisk()
+  await using stack = await startStack({ ...environment, DOLLY_ROOT: disk.root })
+  await using client = await containerClient(stack.config)
+  const { id } = await client.create({ command: ['sleep', '1000'] })
+  await disk.fill(20 * 2 ** 20)
+  const { type, data } = await client.tryCreate({ id: 'late', image: 'busybox', command: ['true'] })
+  t.is(type, 'container.failed')
+  t.like(data, { step: 'storage', code: 'no_space' })
+  t.regex(String(data['reason']), /cannot create root of late: \d+ MiB left in .*, 64 MiB needed/)
+  t.deepEqual(tracesOf(stack.config, 'late'), [])
+  t.is((await client.exec(id, ['true'])).exitCode, 0, 'what runs goes on')
+  disk.empty()
+  t.is((await client.create({ id: 'late', command: ['sleep', '1000'] })).status, 'running')
+})
 
-test(
-  'a log that cannot be written: nothing is accepted, nothing is lost, and all goes on when there is space',
-  async (t) => {
-    await using disk = await smallDisk()
-    await using stack = await startStack({ ...environment, DOLLY_ROOT: disk.root })
-    await using client = await containerClient(stack.config)
-    // However the test ends: the stack cannot be emptied without space.
-    using _ = { [Symbol.dispose]: disk.empty }
-    const staying = await client.create({ command: ['sleep', '1000'] })
-    const ending = await client.create({ command: ['sleep', '1000'], restart: 'always' })
-    const before = await ask(client.bus, verbs.sagaList, { all: true })
-    await disk.fill(0)
+test('a log that cannot be written: nothing is accepted, nothing is lost, and all goes on when there is space', async (t) => {
+  await using disk = await smallDisk()
+  await using stack = await startStack({ ...environment, DOLLY_ROOT: disk.root })
+  await using client = await containerClient(stack.config)
+  // However the test ends: the stack cannot be emptied without space.
+  using _ = { [Symbol.dispose]: disk.empty }
+  const staying = await client.create({ command: ['sleep', '1000'] })
+  const ending = await client.create({ command: ['sleep', '1000'], restart: 'always' })
+  const before = await ask(client.bus, verbs.sagaList, { all: true })
+  await disk.fill(0)
 
-    const publish = (n: number) =>
-      client.bus.publishCommand(
-        'container.create',
-        { id: `x${n}`, image: 'busybox', command: ['sleep', '1000'], labels: { much: 'x'.repeat(100_000) } },
-        { messageId: `m${n}` },
-      )
-    const accepted: number[] = []
-    let refused: unknown
-    for (let n = 0; n < 200 && refused === undefined; n++)
-      refused = await publish(n).then(
-        () => void accepted.push(n),
-        (error: unknown) => error,
-      )
-    t.log(`${accepted.length} creates were accepted before the disk was full`)
-    t.regex(String((refused as Error)?.message), /cannot publish container.create: .*(full|no space)/)
-    process.kill(ending.pid ?? 0, 'SIGKILL')
-    await eventually('the supervisor says why', async () =>
-      (await stack.logOf('supervisor')).includes('disk full'),
+  const publish = (n: number) =>
+    client.bus.publishCommand(
+      'container.create',
+      { id: `x${n}`, image: 'busybox', command: ['sleep', '1000'], labels: { much: 'x'.repeat(100_000) } },
+      { messageId: `m${n}` },
     )
-    t.is((await client.get(staying.id)).pid, staying.pid, 'what is known can be asked for')
-    const file = join(stack.config.names.rootfs(staying.id), 'written')
-    await run('dd', 'if=/dev/urandom', `of=${file}`, 'bs=1M', 'count=40', 'conv=fsync', 'status=none')
-    t.is(statSync(file).size, 40 * 2 ** 20, 'containers write on: their file system has its space')
-
-    disk.empty()
-    const emptied = performance.now()
-    const lap = (what: string) => t.log(`${what} after ${Math.round(performance.now() - emptied)} ms`)
-    await eventually(
-      'commands are accepted again',
-      () =>
-        publish(999).then(
-          () => true,
-          () => false,
-        ),
-      30_000,
+  const accepted: number[] = []
+  let refused: unknown
+  for (let n = 0; n < 200 && refused === undefined; n++)
+    refused = await publish(n).then(
+      () => void accepted.push(n),
+      (error: unknown) => error,
     )
-    lap('commands were accepted')
-    t.is((await client.outcome('m999')).type, 'container.running')
-    lap('it runs')
-    for (const n of accepted)
-      t.is((await client.outcome(`m${n}`)).type, 'container.running', `accepted command ${n}`)
-    await eventually('the exit was told and the policy followed', async () => {
-      const now = await client.get(ending.id)
-      return now.status === 'running' && now.pid !== ending.pid
-    })
-    lap('the exit was told')
-    const after = await ask(client.bus, verbs.sagaList, { all: true })
-    for (const saga of before.sagas) t.true(after.sagas.some(({ id }) => id === saga.id))
-    t.is((await client.get(staying.id)).pid, staying.pid)
-    t.deepEqual(await client.leaks(), [])
-  },
-)
+  t.log(`${accepted.length} creates were accepted before the disk was full`)
+  t.regex(String((refused as Error)?.message), /cannot publish container.create: .*(full|no space)/)
+  process.kill(ending.pid ?? 0, 'SIGKILL')
+  await eventually('the supervisor says why', async () =>
+    (await stack.logOf('supervisor')).includes('disk full'),
+  )
+  t.is((await client.get(staying.id)).pid, staying.pid, 'what is known can be asked for')
+  const file = join(stack.config.names.rootfs(staying.id), 'written')
+  await run('dd', 'if=/dev/urandom', `of=${file}`, 'bs=1M', 'count=40', 'conv=fsync', 'status=none')
+  t.is(statSync(file).size, 40 * 2 ** 20, 'containers write on: their file system has its space')
+
+  disk.empty()
+  const emptied = performance.now()
+  const lap = (what: string) => t.log(`${what} after ${Math.round(performance.now() - emptied)} ms`)
+  await eventually(
+    'commands are accepted again',
+    () =>
+      publish(999).then(
+        () => true,
+        () => false,
+      ),
+    30_000,
+  )
+  lap('commands were accepted')
+  t.is((await client.outcome('m999')).type, 'container.running')
+  lap('it runs')
+  for (const n of accepted)
+    t.is((await client.outcome(`m${n}`)).type, 'container.running', `accepted command ${n}`)
+  await eventually('the exit was told and the policy followed', async () => {
+    const now = await client.get(ending.id)
+    return now.status === 'running' && now.pid !== ending.pid
+  })
+  lap('the exit was told')
+  const after = await ask(client.bus, verbs.sagaList, { all: true })
+  for (const saga of before.sagas) t.true(after.sagas.some(({ id }) => id === saga.id))
+  t.is((await client.get(staying.id)).pid, staying.pid)
+  t.deepEqual(await client.leaks(), [])
+})
