@@ -67,7 +67,8 @@ export const hostState = async (config: Config) => {
     netns: netns.filter((name) => name.startsWith(netnsPrefix)).toSorted(),
     idLeases,
     cgroups: cgroups.toSorted(),
-    subvolumes: subvolumeList.toSorted(),
+    // Roots that are ready are no container's, and one that is used is replaced.
+    subvolumes: subvolumeList.filter((path) => !path.startsWith('ready/')).toSorted(),
     files: files.flat().toSorted(),
     processes: processes.toSorted(),
   }
