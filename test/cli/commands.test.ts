@@ -197,7 +197,7 @@ test('profile shows when each step ran and what took longest, of the launch and 
   t.regex(shown, /^completed in \d+ ms, begun \d{4}-/)
   t.regex(shown, /^STEP +STATUS +STARTED +TOOK +WHEN$/m)
   t.regex(shown, /^storage +done +\d+(\.\d)? ms +\d+(\.\d)? ms +█/m)
-  t.regex(shown, /^\d+\.\d\d ms +storage +call +btrfs subvolume snapshot /m)
+  t.regex(shown, /^\d+\.\d\d ms +storage +call(, ahead)? +btrfs subvolume snapshot /m)
   await dolly(['rm', '-q', '-f', 'timed'])
   const phases = (await json(['profile', id])) as {
     outcome: string
