@@ -1,11 +1,11 @@
 /* Mounts, all by descriptor: no path of the container is ever resolved twice. */
 #define _GNU_SOURCE
 #include "dolly-init.h"
+#include "open-within.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/mount.h>
-#include <linux/openat2.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -107,7 +107,7 @@ int enact_tree_beneath(struct context *context, char **args, size_t count)
 	const int directory = open(args[1], O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (directory < 0)
 		return errno;
-	const int source = (int)syscall(SYS_openat2, directory, *args[2] ? args[2] : ".", &how, sizeof how);
+	const int source = open_within(directory, *args[2] ? args[2] : ".", &how);
 	int error = source < 0 ? errno : 0;
 	if (error == EXDEV)
 		say(context, "a link in %.150s leads out of it", args[1]);

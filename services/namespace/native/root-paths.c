@@ -1,14 +1,13 @@
 /* Paths inside the container's root, which its image has filled as it pleased. */
 #define _GNU_SOURCE
 #include "dolly-init.h"
+#include "open-within.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/openat2.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 /* Missing directories and links together; each costs a stack frame of two paths. */
@@ -20,11 +19,11 @@ int open_in_root(const char *path, uint64_t flags, uint64_t resolve)
 	const int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (root < 0)
 		return -1;
-	const long fd = syscall(SYS_openat2, root, *path ? path : "/", &how, sizeof how);
+	const int fd = open_within(root, *path ? path : "/", &how);
 	const int error = errno;
 	close(root);
 	errno = error;
-	return (int)fd;
+	return fd;
 }
 
 static int make_entry(int parent, const char *name, enum target_kind kind)

@@ -1,19 +1,18 @@
 /* dolly-btrfs: makes, limits and deletes btrfs subvolumes, and follows paths in them, for the storage service, as `btrfs subvolume` does, without a program for each. */
 #define _GNU_SOURCE
 #include "coprocess.h"
+#include "open-within.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/btrfs.h>
 #include <linux/btrfs_tree.h>
-#include <linux/openat2.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 /* Linux 6.7; the headers of Debian 12 do not know it. */
@@ -161,7 +160,7 @@ static int resolve(const char *root, const char *path, char *said, size_t size)
 	const int top = open_directory(root);
 	if (top < 0)
 		return errno;
-	const int found = (int)syscall(SYS_openat2, top, path, &how, sizeof how);
+	const int found = open_within(top, path, &how);
 	if (found < 0)
 		return errno == ENOENT || errno == ENOTDIR ? 0 : errno;
 	(void)snprintf(link, sizeof link, "/proc/self/fd/%d", found);
