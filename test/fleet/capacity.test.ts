@@ -1,7 +1,9 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import test from 'ava'
 import { ulid } from 'ulid'
 import { ask } from '../../services/cli/commands/bus/ask.ts'
 import { verbs } from '../../shared/contracts/verbs.ts'
+import { patienceMs } from '../../shared/patience.ts'
 import { subjects } from '../../shared/subjects.ts'
 import { dollyOf } from '../cli/dolly.ts'
 import { type ContainerClient, containerClient } from '../helpers/container-client.ts'
@@ -136,6 +138,13 @@ test.serial(
   async (t) => {
     await expectNothingHeld()
     const before = await revision()
+    const began = performance.now()
+    for (let n = 0; n < 3; n++) {
+      await client.remove((await client.create({ id: 'again' })).id)
+      await eventually('the list shows it no more', async () => (await list()).length === 0)
+      await delay(100)
+    }
+    t.true(performance.now() - began < patienceMs(4000), 'an id is free again when its container is gone')
     const one = await client.create({})
     t.is(await revision(), before)
     const messages = ['a', 'b', 'c'].map((id) => ({ id: `many-${id}`, image: 'busybox', command: ['true'] }))

@@ -98,7 +98,6 @@ export const createPlacement = (parts: PlacementParts) => {
   const round = async (): Promise<void> => {
     // What another orchestrator took out of the book must be in the list before anything is counted.
     if (projection.revision() < book.value.seen && !(await projection.reaches(book.value.seen))) return
-    unsaid.tidy()
     const assignments = [...assigner.assign([...waiters.values()].map(({ request }) => request))]
     await reserve(newOf(assignments))
     for (const [request, assignment] of assignments) {
@@ -124,7 +123,8 @@ export const createPlacement = (parts: PlacementParts) => {
   const turns = createTurns(attempt)
 
   const look = async (): Promise<void> => {
-    await settlement.verify(book.value.held)
+    await settlement.verify({ ...book.value.held, ...Object.fromEntries(unsaid.entries()) })
+    unsaid.tidy()
     tidying = settlement.settled(book.value.held).length > 0
     if (tidying || waiters.size > 0) turns.take()
   }
@@ -138,6 +138,7 @@ export const createPlacement = (parts: PlacementParts) => {
   }
   signal.addEventListener('abort', release, { once: true })
   projection.onChange(() => {
+    unsaid.tidy()
     if (waiters.size > 0) turns.take()
   })
 
@@ -156,7 +157,8 @@ export const createPlacement = (parts: PlacementParts) => {
     /** The launch is over: its place is the container's, or free when nothing is there. */
     end: (id: string, came: 'living' | 'gone' | 'unknown'): void => {
       settlement.end(id, came)
-      if (came !== 'living') unsaid.drop(id)
+      if (came === 'living') unsaid.tidy()
+      else unsaid.drop(id)
       if (waiters.size > 0) turns.take()
     },
     /** Somebody wrote to the container's log: its create, if it waits here, looks at it. */
