@@ -123,8 +123,7 @@ export const createPlacement = (parts: PlacementParts) => {
   const turns = createTurns(attempt)
 
   const look = async (): Promise<void> => {
-    await settlement.verify({ ...book.value.held, ...Object.fromEntries(unsaid.entries()) })
-    unsaid.tidy()
+    await unsaid.verify(book.value.held)
     tidying = settlement.settled(book.value.held).length > 0
     if (tidying || waiters.size > 0) turns.take()
   }
@@ -157,8 +156,7 @@ export const createPlacement = (parts: PlacementParts) => {
     /** The launch is over: its place is the container's, or free when nothing is there. */
     end: (id: string, came: 'living' | 'gone' | 'unknown'): void => {
       settlement.end(id, came)
-      if (came === 'living') unsaid.tidy()
-      else unsaid.drop(id)
+      unsaid.end(id, came)
       if (waiters.size > 0) turns.take()
     },
     /** Somebody wrote to the container's log: its create, if it waits here, looks at it. */

@@ -13,17 +13,25 @@ export const createUnsaid = (settlement: Settlement) => {
     settlement.forget(ids)
   }
 
+  const tidy = (): void =>
+    forget([...given].filter(([id, held]) => settlement.isSettled(id, held)).map(([id]) => id))
+
   return {
     get: (id: string): Reservation | undefined => given.get(id),
     /** By the container's id. */
     entries: (): Iterable<[string, Reservation]> => given.entries(),
     add: (id: string, reservation: Reservation): void => void given.set(id, reservation),
     /** Forgets what the list shows. */
-    tidy: (): void =>
-      forget([...given].filter(([id, held]) => settlement.isSettled(id, held)).map(([id]) => id)),
-    /** The launch of the container is over, and the list may never show it. */
-    drop: (id: string): void => {
-      if (given.has(id)) forget([id])
+    tidy,
+    /** Asks the log about all that is given, the book's too. */
+    verify: async (held: Record<string, Reservation>): Promise<void> => {
+      await settlement.verify({ ...held, ...Object.fromEntries(given) })
+      tidy()
+    },
+    /** The launch of the container is over; unless it lives the list may never show it. */
+    end: (id: string, came: 'living' | 'gone' | 'unknown'): void => {
+      if (came === 'living') tidy()
+      else if (given.has(id)) forget([id])
     },
   }
 }
