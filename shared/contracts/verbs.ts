@@ -17,20 +17,24 @@ export interface Verb<In extends z.ZodType = z.ZodType, Out extends z.ZodType = 
   output: Out
   /** Who may ask it; an operator may ask everything. */
   role: 'client' | 'operator'
+  /** It changes nothing (RFC 9110, section 9.2.1), so that it may be asked again when the answer is lost. */
+  safe: boolean
 }
 
 const verb = <In extends z.ZodType, Out extends z.ZodType>(
   subject: string,
   input: In,
   output: Out,
-): Verb<In, Out> => ({ subject, input, output, role: 'client' })
+): Verb<In, Out> => ({ subject, input, output, role: 'client', safe: false })
 
 /** One that changes a host or gives up a saga, or shows what nobody else needs. */
 const operatorVerb = <In extends z.ZodType, Out extends z.ZodType>(
   subject: string,
   input: In,
   output: Out,
-): Verb<In, Out> => ({ subject, input, output, role: 'operator' })
+): Verb<In, Out> => ({ subject, input, output, role: 'operator', safe: false })
+
+const safe = <V extends Verb>(one: V): V => ({ ...one, safe: true })
 
 const SagaSummary = z.object({
   id: z.string(),
@@ -50,11 +54,13 @@ const ofStream = <Shape extends z.ZodRawShape>(input: z.ZodObject<Shape>) =>
   input.extend({ node: NodeName }).strict()
 
 export const verbs = {
-  containerGet: verb('container.get', Target, Container),
-  containerList: verb(
-    'container.list',
-    PageRequest.extend({ all: z.boolean().default(false) }),
-    Page.extend({ containers: z.array(Container.omit({ steps: true })) }),
+  containerGet: safe(verb('container.get', Target, Container)),
+  containerList: safe(
+    verb(
+      'container.list',
+      PageRequest.extend({ all: z.boolean().default(false) }),
+      Page.extend({ containers: z.array(Container.omit({ steps: true })) }),
+    ),
   ),
   /** Readies one that has ended for its next start, as `podman init`: who attaches before it misses nothing. */
   containerInit: verb('container.init', Target, Container),
@@ -127,7 +133,7 @@ export const verbs = {
     host.imageUpload.input.extend({ node: NodeName }).strict(),
     host.imageUpload.output,
   ),
-  imageList: verb('image.list', z.strictObject({ node: NodeName.optional() }), host.imageList.output),
+  imageList: safe(verb('image.list', z.strictObject({ node: NodeName.optional() }), host.imageList.output)),
   imageRemove: operatorVerb(
     'image.rm',
     host.imageRemove.input.extend({ node: NodeName.optional() }).strict(),
@@ -138,31 +144,40 @@ export const verbs = {
     host.volumeCreate.input.extend({ node: NodeName.optional() }).strict(),
     Volume,
   ),
-  volumeList: verb('volume.list', z.strictObject({ node: NodeName.optional() }), host.volumeList.output),
-  volumeInspect: verb(
-    'volume.inspect',
-    host.volumeInspect.input.extend({ node: NodeName.optional() }).strict(),
-    Volume,
+  volumeList: safe(
+    verb('volume.list', z.strictObject({ node: NodeName.optional() }), host.volumeList.output),
+  ),
+  volumeInspect: safe(
+    verb('volume.inspect', host.volumeInspect.input.extend({ node: NodeName.optional() }).strict(), Volume),
   ),
   volumeRemove: verb(
     'volume.rm',
     host.volumeRemove.input.extend({ node: NodeName.optional() }).strict(),
     host.volumeRemove.output,
   ),
-  sagaList: verb(
-    'saga.list',
-    PageRequest.extend({ all: z.boolean().default(false) }),
-    Page.extend({ sagas: z.array(SagaSummary) }),
+  sagaList: safe(
+    verb(
+      'saga.list',
+      PageRequest.extend({ all: z.boolean().default(false) }),
+      Page.extend({ sagas: z.array(SagaSummary) }),
+    ),
   ),
-  sagaShow: operatorVerb(
-    'saga.show',
-    Target,
-    z.object({
-      id: z.string(),
-      records: z.array(
-        z.object({ sequence: z.number(), time: z.string().nullable(), type: z.string(), data: z.unknown() }),
-      ),
-    }),
+  sagaShow: safe(
+    operatorVerb(
+      'saga.show',
+      Target,
+      z.object({
+        id: z.string(),
+        records: z.array(
+          z.object({
+            sequence: z.number(),
+            time: z.string().nullable(),
+            type: z.string(),
+            data: z.unknown(),
+          }),
+        ),
+      }),
+    ),
   ),
   /** Undoes a stuck saga again, from what is left. */
   sagaRetry: operatorVerb('saga.retry', Target, SagaSummary),
@@ -178,8 +193,8 @@ export const verbs = {
     Target.extend({ node: NodeName.optional() }),
     z.object({ removed: z.array(z.string()) }),
   ),
-  nodeList: verb('node.list', z.strictObject({}), z.object({ nodes: z.array(Node) })),
-  nodeGet: verb('node.get', z.strictObject({ node: NodeName }), Node),
+  nodeList: safe(verb('node.list', z.strictObject({}), z.object({ nodes: z.array(Node) }))),
+  nodeGet: safe(verb('node.get', z.strictObject({ node: NodeName }), Node)),
   /** Takes a node out that has no containers; one whose services answer only with `force`. */
   nodeRemove: operatorVerb(
     'node.rm',

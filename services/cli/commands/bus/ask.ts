@@ -1,9 +1,11 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import type { z } from 'zod'
 import type { Bus } from '../../../../shared/bus.ts'
 import { ErrorCode } from '../../../../shared/bus/nats.ts'
 import type { Operation } from '../../../../shared/contracts/contract.ts'
 import type { Verb } from '../../../../shared/contracts/verbs.ts'
 import { Failure, errnoOf } from '../../../../shared/failure.ts'
+import { patienceMs } from '../../../../shared/patience.ts'
 import { subjects } from '../../../../shared/subjects.ts'
 import { ReplyBody, parseInput } from '../../../../shared/wire.ts'
 
@@ -17,13 +19,13 @@ const outputOf = <S extends z.ZodType>(schema: S, reply: unknown, subject: strin
   )
 }
 
+interface AskOptions {
+  timeoutMs?: number
+  signal?: AbortSignal
+}
+
 /** Asks; what the bus itself refuses is said in the words of who may. */
-const request = async (
-  bus: Bus,
-  subject: string,
-  input: unknown,
-  options: { timeoutMs?: number; signal?: AbortSignal },
-): Promise<unknown> => {
+const request = async (bus: Bus, subject: string, input: unknown, options: AskOptions): Promise<unknown> => {
   try {
     return await bus.request(subject, input, options)
   } catch (error) {
@@ -34,15 +36,44 @@ const request = async (
   }
 }
 
-/** Asks a public verb. Throws the answerer's `Failure`, `unavailable` when nobody answers, `timeout`. */
+const usualWaitMs = 30_000
+/** When, after the first time, a question is asked again that nobody has answered yet. */
+const againAfterMs = [2000, 6000, 14_000]
+
+/** Asks until one is answered: a server that reads its users anew lets fall what is on its way between people and services. */
+const requestAgain = async (
+  bus: Bus,
+  subject: string,
+  input: unknown,
+  { timeoutMs = usualWaitMs, signal }: AskOptions,
+): Promise<unknown> => {
+  const answered = new AbortController()
+  const until = signal ? AbortSignal.any([signal, answered.signal]) : answered.signal
+  const askAfter = async (afterMs: number) => {
+    await delay(patienceMs(afterMs), undefined, { signal: until })
+    return request(bus, subject, input, { timeoutMs: timeoutMs - afterMs, signal: until })
+  }
+  try {
+    const first = request(bus, subject, input, { timeoutMs, signal: until })
+    return await Promise.race([first, ...againAfterMs.filter((ms) => ms < timeoutMs).map(askAfter)])
+  } finally {
+    answered.abort()
+  }
+}
+
+/**
+ * Asks a public verb, a safe one again while nobody answers. Throws the answerer's `Failure`, `unavailable` when
+ * nobody is there, `timeout`.
+ */
 export const ask = async <In extends z.ZodType, Out extends z.ZodType>(
   bus: Bus,
   verb: Verb<In, Out>,
   input: z.input<In>,
-  options: { timeoutMs?: number; signal?: AbortSignal } = {},
+  options: AskOptions = {},
 ): Promise<z.output<Out>> => {
   parseInput(verb.input, input)
-  return outputOf(verb.output, await request(bus, verb.subject, input, options), verb.subject)
+  const carry = verb.safe ? requestAgain : request
+  return outputOf(verb.output, await carry(bus, verb.subject, input, options), verb.subject)
 }
 
 /** Asks for a list page after page. Throws as `ask` does. */
