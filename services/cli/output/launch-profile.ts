@@ -15,7 +15,10 @@ export interface StepProfile {
   work: TranscriptEntry[]
 }
 
-/** The making of a container, or its removal; `durationMs` is from its first record to its last. */
+/**
+ * The making of a container, or its removal; `durationMs` is from its first record to its last, or until its last
+ * step had ended: the clock of day may be set meanwhile, a step's own is not.
+ */
 export interface PhaseProfile {
   outcome: Outcome | 'under way'
   startedAt: string
@@ -41,6 +44,8 @@ const stepsOf = (record: SagaRecord): StepProfile[] =>
       : [],
   )
 
+const endMs = ({ startedMs = 0, durationMs }: StepProfile): number => Math.ceil(startedMs + durationMs)
+
 /** What a container's journal says of where its time went: its making, and its removal when there was one. */
 export const phasesOf = (records: readonly JournalRecord[]): PhaseProfile[] => {
   const phases: PhaseProfile[] = []
@@ -57,6 +62,7 @@ export const phasesOf = (records: readonly JournalRecord[]): PhaseProfile[] => {
   }
   return phases.map((phase) => ({
     ...phase,
+    durationMs: Math.max(phase.durationMs, ...phase.steps.map(endMs)),
     steps: phase.steps.toSorted((a, b) => (a.startedMs ?? 0) - (b.startedMs ?? 0)),
   }))
 }
