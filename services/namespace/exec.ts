@@ -51,9 +51,16 @@ interface Beside {
   stdin: boolean
 }
 
+/** Whether a process beside the init can still be made: its namespaces, and its bundle, go with the container. */
+const isAsBefore = (host: NamespaceHost, id: string, init: number | undefined): boolean => {
+  if (host.makings.isGoing(id) || !readSpec(host.paths(id))) return false
+  const { status, pid } = stateOf(host, id)
+  return init === undefined || (pid === init && status !== 'stopped')
+}
+
 /**
  * Makes a process of a container beside its init, with a monitor and a bundle of its own; nothing is left when it
- * fails. Throws `Failure`, `conflict` when the init has ended meanwhile.
+ * fails. Throws `Failure`, `conflict` when the container has ended or is removed meanwhile.
  */
 export const launchBeside = async (
   host: NamespaceHost,
@@ -61,21 +68,24 @@ export const launchBeside = async (
   { verb, init, execId, paths, spec, plan, terminal, stdin }: Beside,
 ): Promise<void> => {
   const { id, logSizeBytes, userNamespace } = spec
-  try {
-    writeExecBundle(paths, plan)
-    await launch(host.monitor, record, {
-      request: { id: execId, paths, exitDirectory: paths.directory, terminal, stdin, logSizeBytes },
-      plan,
-      where: `container ${id}`,
-      userNamespace,
-    })
-  } catch (error) {
-    await discard(paths)
-    const { status, pid } = stateOf(host, id)
-    if (init === undefined || (pid === init && status !== 'stopped')) throw error
-    // Its namespaces went with its init, at whichever call that was.
-    throw new Failure('conflict', `cannot ${verb} in container ${id}: it ended meanwhile`, { cause: error })
+  const ended = (cause?: unknown) =>
+    new Failure('conflict', `cannot ${verb} in container ${id}: it ended meanwhile`, { cause })
+  if (!isAsBefore(host, id, init)) throw ended()
+  const make = async () => {
+    try {
+      writeExecBundle(paths, plan)
+      await launch(host.monitor, record, {
+        request: { id: execId, paths, exitDirectory: paths.directory, terminal, stdin, logSizeBytes },
+        plan,
+        where: `container ${id}`,
+        userNamespace,
+      })
+    } catch (error) {
+      await discard(paths)
+      throw isAsBefore(host, id, init) ? error : ended(error)
+    }
   }
+  await host.makings.make(id, make)
 }
 
 /** Makes one more process in a running container; it waits until `startExec`, so that a client can attach first. */

@@ -8,6 +8,7 @@ import type { Names } from '../../shared/names.ts'
 import { type Recorder, systemPath } from '../../shared/recorder.ts'
 import { type BundlePaths, bundlePaths } from './bundle.ts'
 import { readCgroupMounts } from './cgroup-mounts.ts'
+import { type Makings, createMakings } from './makings.ts'
 import { type MonitorHost, createSpawner } from './monitor.ts'
 import type { PreparedLaunches } from './prepared-launch.ts'
 import { type OpenStreams, openStreams } from './streams/open-streams.ts'
@@ -21,6 +22,8 @@ export interface NamespaceHost {
   monitor: MonitorHost
   /** Monitors that were started ahead of their containers. */
   prepared: PreparedLaunches
+  /** Execs and copies that are being made. */
+  makings: Makings
   /** What clients elsewhere have open of its containers. */
   streams: OpenStreams
   cgroupMounts: readonly Mount[]
@@ -62,6 +65,7 @@ export const prepareHost = async (
     exitFile: (id) => join(names.exits, id),
     monitor: { conmon, spawner },
     prepared: new Map(),
+    makings: createMakings(),
     streams: openStreams(),
     cgroupMounts: readCgroupMounts(),
     filters,

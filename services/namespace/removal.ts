@@ -47,12 +47,15 @@ const execBundles = (paths: BundlePaths): BundlePaths[] =>
  */
 export const removeContainer = async (host: NamespaceHost, record: Recorder, id: string): Promise<void> => {
   const paths = host.paths(id)
-  await abandonPrepared(host, id)
-  if (existsSync(paths.directory)) {
-    await killInit(record, readInit(paths.pid), readSpec(paths)?.cgroupDirectories ?? [])
+  const kill = () => killInit(record, readInit(paths.pid), readSpec(paths)?.cgroupDirectories ?? [])
+  await host.makings.remove(id, async () => {
+    await abandonPrepared(host, id)
+    if (!existsSync(paths.directory)) return
+    await kill()
+    if (await host.makings.settled(id)) await kill()
     for (const bundle of [...execBundles(paths), paths]) await endLaunchersOf(bundle)
     await record.call(`rm -r ${paths.directory}`, () => removeBundle(paths))
-  }
+  })
   for (const file of readdirSync(host.names.exits)) {
     if (ownerOf(file) === id) rmSync(join(host.names.exits, file), { force: true })
   }

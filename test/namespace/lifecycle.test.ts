@@ -1,15 +1,15 @@
 import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, mkdirSync, readFileSync, readdirSync, rmdirSync, writeFileSync } from 'node:fs'
+import { existsSync, readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import test, { type ExecutionContext } from 'ava'
-import { readHierarchies } from '../../services/cgroup/hierarchies.ts'
+import test from 'ava'
 import { waitFor } from '../../services/namespace/bounded-wait.ts'
 import { monitorOf } from '../../services/namespace/monitor.ts'
 import { objects, release } from '../../shared/contracts/operations.ts'
 import { eventually } from '../helpers/stack.ts'
-import { type NamespaceTestHost, namespaceHost } from './namespace-host.ts'
+import { cgroupWith, emptied } from './own-cgroup.ts'
+import { namespaceHost } from './namespace-host.ts'
 
 const shell = (script: string) => ({ args: ['sh', '-c', script] })
 
@@ -148,23 +148,6 @@ test('objects lists bundles and monitors; release refuses while there are any', 
   )
   await t.throwsAsync(host.request(release.namespace, {}), { code: 'busy', message: /in use by x/ })
 })
-
-/** A cgroup beside those of containers, in the tree of this host that has such a file; undefined when none has. */
-const cgroupWith = (t: ExecutionContext, { config }: NamespaceTestHost, file: string) => {
-  const groups = readHierarchies().map(({ directory }) => join(directory, `${config.names.cgroupParent}-own`))
-  for (const group of groups) {
-    mkdirSync(group)
-    if (existsSync(join(group, file))) {
-      t.teardown(() => rmdirSync(group))
-      return group
-    }
-    rmdirSync(group)
-  }
-  return undefined
-}
-
-const emptied = (group: string) =>
-  waitFor(() => readFileSync(join(group, 'cgroup.procs'), 'utf8') === '' || undefined, 5000)
 
 for (const [version, file, frozen] of [
   ['v1', 'freezer.state', 'FROZEN'],
