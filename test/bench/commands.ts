@@ -14,7 +14,7 @@ const environment = { PATH: systemPath, LC_ALL: 'C', HOME: '/root' }
 export const timed = async (
   file: string,
   args: readonly string[],
-  env: Record<string, string> = environment,
+  env: NodeJS.ProcessEnv = environment,
 ): Promise<number> => {
   const start = performance.now()
   const child = spawn(file, args, { stdio: 'ignore', env })

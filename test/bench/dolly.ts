@@ -7,7 +7,8 @@ import { type Launcher, limits } from './launcher.ts'
 /** Dolly as any client of its bus sees it: publish to `container.running`, publish to `container.deleted`. */
 export const dolly = async (stack: Stack): Promise<Launcher> => {
   const client = await dollyClient(stack.config)
-  const environment = environmentOf(stack)
+  // The peers' environment is plain as well. These certificates, which nothing here uses, Node reads at each start.
+  const { NODE_EXTRA_CA_CERTS: _, ...environment }: NodeJS.ProcessEnv = environmentOf(stack)
   return {
     name: 'dolly',
     version: client.bus.info().version ? `nats-server ${client.bus.info().version}` : '',

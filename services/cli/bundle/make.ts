@@ -1,41 +1,17 @@
-import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
-import { dirname, join, relative } from 'node:path'
-import { type BuildResult, type Plugin, build } from 'esbuild'
+import { mkdirSync, renameSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { type BuildResult, build } from 'esbuild'
+import { reasonOf } from '../../../shared/failure.ts'
 import { projectDirectory as project } from '../stack/project.ts'
 import { bundlePaths, isFresh, stampOf } from './fresh.ts'
-
-/** A module that asks where it is gets the place of its source: programs and files are found from there. */
-const places: Plugin = {
-  name: 'places',
-  setup: ({ onLoad }) => {
-    onLoad({ filter: /\.ts$/ }, ({ path }) => {
-      const source = (of: string) => `require('node:path').join(__dirname, '../..', ${JSON.stringify(of)})`
-      const contents = readFileSync(path, 'utf8')
-        .replaceAll('import.meta.dirname', source(dirname(relative(project, path))))
-        .replaceAll(
-          'import.meta.url',
-          `require('node:url').pathToFileURL(${source(relative(project, path))})`,
-        )
-      return { contents, loader: 'ts' }
-    })
-  },
-}
-
-/** Fifty languages of messages that nobody reads: what is wrong is said in our own words. */
-const oneLanguage: Plugin = {
-  name: 'one language',
-  setup: ({ onLoad }) => {
-    onLoad({ filter: /\/zod\/v4\/locales\/index\.js$/ }, ({ path }) => ({
-      contents: "export { default as en } from './en.js'",
-      resolveDir: dirname(path),
-    }))
-  },
-}
+import { lateBuiltins, oneLanguage, places } from './plugins.ts'
+import { isMadeHere, makeSnapshot } from './snapshot.ts'
 
 /** The project's files that a bundle comes from; packages are as the lock file says. */
 const stampsOf = ({ metafile }: BuildResult<{ metafile: true }>) => {
-  const own = Object.keys(metafile.inputs).filter((input) => !input.includes('node_modules/'))
-  const all = [...own, relative(project, import.meta.filename), 'package-lock.json']
+  const own = Object.keys(metafile.inputs).filter((input) => !/node_modules\/|^late:/.test(input))
+  const makers = ['make.ts', 'plugins.ts', 'snapshot.ts'].map((file) => join('services/cli/bundle', file))
+  const all = [...own, ...makers, 'package-lock.json']
   return Object.fromEntries(all.map((input) => [input, stampOf(join(project, input))]))
 }
 
@@ -52,13 +28,12 @@ const makeBundle = async (): Promise<void> => {
     target: 'node24',
     // Unlike modules, each of it is evaluated when it is first asked for.
     format: 'cjs',
-    minifyWhitespace: true,
-    minifySyntax: true,
+    minify: true,
     // A command parses with a schema once or twice, which is less than it takes to compile it.
     banner: { js: 'globalThis.__zod_globalConfig = { jitless: true };' },
     metafile: true,
     logLevel: 'warning',
-    plugins: [places, oneLanguage],
+    plugins: [lateBuiltins, places(project), oneLanguage],
   })
   mkdirSync(directory, { recursive: true })
   writeFileSync(`${sources}.new`, JSON.stringify(stampsOf(result)))
@@ -66,8 +41,17 @@ const makeBundle = async (): Promise<void> => {
   renameSync(`${sources}.new`, sources)
 }
 
-if (isFresh(project)) console.log('services/cli: bundle up to date')
+const fresh = isFresh(project)
+if (fresh) console.log('services/cli: bundle up to date')
 else {
   console.log('services/cli: bundling')
   await makeBundle()
+}
+if (!fresh || !isMadeHere(project)) {
+  try {
+    await makeSnapshot(project)
+  } catch (error) {
+    // It only saves time.
+    console.log(`services/cli: no snapshot: ${reasonOf(error)}`)
+  }
 }
