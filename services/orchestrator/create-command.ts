@@ -91,7 +91,7 @@ const permit = (spec: ContainerSpec, config: CreateParts['config']): void => {
 
 /** Carries out `container.create`: to exactly one outcome, by whichever orchestrator it is delivered to. */
 export const createCommand = (parts: CreateParts): Act => {
-  const { bus, log, runs, config } = parts
+  const { bus, log, runs, placement, config } = parts
   const launch = createLauncher(parts)
 
   /** A second create for a container that is there: the same one is the answer, another is a conflict. */
@@ -136,6 +136,7 @@ export const createCommand = (parts: CreateParts): Act => {
       await bounded({ bus, log }, id, known)
       if (known.answered.has(commandId)) return true
       if (isGone(known.saga)) {
+        if (known.saga) placement.gone(id)
         const begun = await deciding(known, () => launch(spec, request, commandId, known, { patient: true }))
         if (begun !== undefined) return begun
         continue

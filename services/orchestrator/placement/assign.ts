@@ -22,8 +22,8 @@ export type Assignment =
    * when others need not know of it before the list shows the container.
    */
   | { granted: Reservation; known?: true; unsaid?: boolean }
-  /** There is room, and it waits for its turn. */
-  | { turn: string }
+  /** There is room, and it waits for its turn; `sameId` when another create of the id has the place. */
+  | { turn: string; sameId?: true }
   | { lacking: string; nodes: readonly Candidate[] }
 
 /** Counts what is taken of each node, and gives nodes to requests. */
@@ -59,7 +59,7 @@ export const createAssigner = ({ fleet, book, unsaid, settlement, projection, ma
     const held = heldBy(request)
     if (held && !settlement.isSettled(request.id, held)) {
       if (held.command === request.command) return { granted: held, known: true }
-      return { turn: `another create of ${request.id} is under way` }
+      return { turn: `another create of ${request.id} is under way`, sameId: true }
     }
     const chosen = choose(request, all, maxLaunches)
     if ('reason' in chosen) {

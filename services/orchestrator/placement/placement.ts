@@ -52,6 +52,29 @@ const newOf = (assignments: readonly [Request, Assignment][]): [Request, Reserva
     'granted' in made && !made.known && !made.unsaid ? [[request, made.granted]] : [],
   )
 
+/** Puts into the book what is granted, and takes out what has done its part. */
+const createBookkeeping = ({
+  book,
+  settlement,
+  projection,
+}: Pick<PlacementParts, 'book' | 'settlement' | 'projection'>) => {
+  /** Whether there is something to take out though nothing new is reserved. */
+  let tidying = false
+  return {
+    look: (): boolean => (tidying = settlement.settled(book.value.held).length > 0),
+    reserve: async (granted: [Request, Reservation][]): Promise<void> => {
+      const settled = settlement.settled(book.value.held)
+      if (granted.length === 0 && !(tidying && settled.length > 0)) return
+      const kept = Object.entries(book.value.held).filter(([id]) => !settled.includes(id))
+      const added = granted.map(([{ id }, reservation]) => [id, reservation] as const)
+      const seen = settled.length > 0 ? Math.max(book.value.seen, projection.revision()) : book.value.seen
+      await book.write({ seen, held: Object.fromEntries([...kept, ...added]) })
+      tidying = false
+      settlement.forget(settled)
+    },
+  }
+}
+
 /**
  * Chooses nodes for creates and reserves room on them, for all creates that are at hand with one write; what finds
  * no room waits in the order of the work queue.
@@ -60,25 +83,12 @@ export const createPlacement = (parts: PlacementParts) => {
   const { book, settlement, projection, log, signal } = parts
   const unsaid = createUnsaid(settlement)
   const assigner = createAssigner({ ...parts, unsaid })
+  const keeping = createBookkeeping(parts)
   /** By the sequence of the command. */
   const waiters = new Map<number, Waiter>()
-  /** Whether reservations that have done their part are to be taken out though nothing new is reserved. */
-  let tidying = false
-
-  const reserve = async (granted: [Request, Reservation][]): Promise<void> => {
-    const settled = settlement.settled(book.value.held)
-    if (granted.length === 0 && !(tidying && settled.length > 0)) return
-    const kept = Object.entries(book.value.held).filter(([id]) => !settled.includes(id))
-    const added = granted.map(([{ id }, reservation]) => [id, reservation] as const)
-    const seen = settled.length > 0 ? Math.max(book.value.seen, projection.revision()) : book.value.seen
-    await book.write({ seen, held: Object.fromEntries([...kept, ...added]) })
-    tidying = false
-    settlement.forget(settled)
-  }
-
   const answer = (waiter: Waiter, assignment: Assignment): void => {
     const { request, patient } = waiter
-    if ('turn' in assignment) {
+    if ('turn' in assignment && (patient || !assignment.sameId)) {
       waiter.reason = assignment.turn
       return
     }
@@ -91,7 +101,8 @@ export const createPlacement = (parts: PlacementParts) => {
       settlement.begin(request.id, assignment.granted)
       if (assignment.unsaid) unsaid.add(request.id, assignment.granted)
       waiter.resolve({ node: assignment.granted.node })
-    } else if (patient) waiter.reject(noCapacity(request, assignment.lacking, assignment.nodes))
+    } else if (patient && 'lacking' in assignment)
+      waiter.reject(noCapacity(request, assignment.lacking, assignment.nodes))
     else waiter.resolve('look')
   }
 
@@ -99,7 +110,7 @@ export const createPlacement = (parts: PlacementParts) => {
     // What another orchestrator took out of the book must be in the list before anything is counted.
     if (projection.revision() < book.value.seen && !(await projection.reaches(book.value.seen))) return
     const assignments = [...assigner.assign([...waiters.values()].map(({ request }) => request))]
-    await reserve(newOf(assignments))
+    await keeping.reserve(newOf(assignments))
     for (const [request, assignment] of assignments) {
       const waiter = waiters.get(request.command)
       if (waiter?.request === request) answer(waiter, assignment)
@@ -124,8 +135,7 @@ export const createPlacement = (parts: PlacementParts) => {
 
   const look = async (): Promise<void> => {
     await unsaid.verify(book.value.held)
-    tidying = settlement.settled(book.value.held).length > 0
-    if (tidying || waiters.size > 0) turns.take()
+    if (keeping.look() || waiters.size > 0) turns.take()
   }
   const looking = setInterval(() => void look(), lookMs)
   looking.unref()
@@ -158,6 +168,11 @@ export const createPlacement = (parts: PlacementParts) => {
       settlement.end(id, came)
       unsaid.end(id, came)
       if (waiters.size > 0) turns.take()
+    },
+    /** The log says that the container is gone, which the list may never have shown. */
+    gone: (id: string): void => {
+      settlement.gone(id)
+      unsaid.tidy()
     },
     /** Somebody wrote to the container's log: its create, if it waits here, looks at it. */
     refresh: (id: string): void => {

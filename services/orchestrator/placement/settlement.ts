@@ -77,6 +77,11 @@ export const createSettlement = ({ bus, projection, staleMs }: SettlementParts) 
       if (came === 'unknown') own.delete(id)
       else if (launch) launch.came = came
     },
+    /** By the log nothing is left of the container, whose launch has ended here. */
+    gone: (id: string): void => {
+      const launch = own.get(id)
+      if (launch?.came === 'living') launch.came = 'gone'
+    },
     /** Whether this process has had the place for so long that others may have given it up. */
     isStale: (id: string): boolean => performance.now() - (firstSeen.get(id)?.at ?? 0) > staleMs / 2,
     settled: (held: Reservations['held']): string[] =>
