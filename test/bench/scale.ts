@@ -9,7 +9,7 @@ import { percentile } from './statistics.ts'
 
 const clients = 32
 const settleMs = 3000
-const restMs = 10_000
+const restMs = 60_000
 
 const newIds = (count: number): string[] => Array.from({ length: count }, () => ulid())
 

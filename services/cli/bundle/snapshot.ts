@@ -1,4 +1,4 @@
-import { linkSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { linkSync, readFileSync, realpathSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { execa } from 'execa'
 import { bundlePaths } from './fresh.ts'
@@ -13,7 +13,7 @@ export const snapshotPaths = (project: string) => {
     node: join(directory, 'node'),
     /** Where it was made: the project's directory, and what the processor can. */
     made: join(directory, 'made'),
-    usedNode: join(project, 'node_modules/node/bin/node'),
+    usedNode: join(project, 'node_modules/.bin/node'),
   }
 }
 
@@ -42,7 +42,7 @@ export const makeSnapshot = async (project: string): Promise<void> => {
   // Node shows the line of the source first, which is the whole bundle.
   if (failed) throw new Error(/^\w*Error: .*$/m.exec(stderr)?.[0] ?? shortMessage)
   renameSync(written, snapshot)
-  linkSync(usedNode, node)
+  linkSync(realpathSync(usedNode), node)
   // Last: what it does not speak of is not used.
   writeFileSync(made, placeOf(project))
 }
