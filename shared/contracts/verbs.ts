@@ -17,24 +17,24 @@ export interface Verb<In extends z.ZodType = z.ZodType, Out extends z.ZodType = 
   output: Out
   /** Who may ask it; an operator may ask everything. */
   role: 'client' | 'operator'
-  /** It changes nothing (RFC 9110, section 9.2.1), so that it may be asked again when the answer is lost. */
-  safe: boolean
+  /** Asked twice it does no more than once (RFC 9110, section 9.2.2): it is asked again when the answer is lost. */
+  idempotent: boolean
 }
 
 const verb = <In extends z.ZodType, Out extends z.ZodType>(
   subject: string,
   input: In,
   output: Out,
-): Verb<In, Out> => ({ subject, input, output, role: 'client', safe: false })
+): Verb<In, Out> => ({ subject, input, output, role: 'client', idempotent: false })
 
 /** One that changes a host or gives up a saga, or shows what nobody else needs. */
 const operatorVerb = <In extends z.ZodType, Out extends z.ZodType>(
   subject: string,
   input: In,
   output: Out,
-): Verb<In, Out> => ({ subject, input, output, role: 'operator', safe: false })
+): Verb<In, Out> => ({ subject, input, output, role: 'operator', idempotent: false })
 
-const safe = <V extends Verb>(one: V): V => ({ ...one, safe: true })
+const idempotent = <V extends Verb>(one: V): V => ({ ...one, idempotent: true })
 
 const SagaSummary = z.object({
   id: z.string(),
@@ -54,8 +54,8 @@ const ofStream = <Shape extends z.ZodRawShape>(input: z.ZodObject<Shape>) =>
   input.extend({ node: NodeName }).strict()
 
 export const verbs = {
-  containerGet: safe(verb('container.get', Target, Container)),
-  containerList: safe(
+  containerGet: idempotent(verb('container.get', Target, Container)),
+  containerList: idempotent(
     verb(
       'container.list',
       PageRequest.extend({ all: z.boolean().default(false) }),
@@ -133,7 +133,9 @@ export const verbs = {
     host.imageUpload.input.extend({ node: NodeName }).strict(),
     host.imageUpload.output,
   ),
-  imageList: safe(verb('image.list', z.strictObject({ node: NodeName.optional() }), host.imageList.output)),
+  imageList: idempotent(
+    verb('image.list', z.strictObject({ node: NodeName.optional() }), host.imageList.output),
+  ),
   imageRemove: operatorVerb(
     'image.rm',
     host.imageRemove.input.extend({ node: NodeName.optional() }).strict(),
@@ -144,10 +146,10 @@ export const verbs = {
     host.volumeCreate.input.extend({ node: NodeName.optional() }).strict(),
     Volume,
   ),
-  volumeList: safe(
+  volumeList: idempotent(
     verb('volume.list', z.strictObject({ node: NodeName.optional() }), host.volumeList.output),
   ),
-  volumeInspect: safe(
+  volumeInspect: idempotent(
     verb('volume.inspect', host.volumeInspect.input.extend({ node: NodeName.optional() }).strict(), Volume),
   ),
   volumeRemove: verb(
@@ -155,14 +157,14 @@ export const verbs = {
     host.volumeRemove.input.extend({ node: NodeName.optional() }).strict(),
     host.volumeRemove.output,
   ),
-  sagaList: safe(
+  sagaList: idempotent(
     verb(
       'saga.list',
       PageRequest.extend({ all: z.boolean().default(false) }),
       Page.extend({ sagas: z.array(SagaSummary) }),
     ),
   ),
-  sagaShow: safe(
+  sagaShow: idempotent(
     operatorVerb(
       'saga.show',
       Target,
@@ -193,8 +195,8 @@ export const verbs = {
     Target.extend({ node: NodeName.optional() }),
     z.object({ removed: z.array(z.string()) }),
   ),
-  nodeList: safe(verb('node.list', z.strictObject({}), z.object({ nodes: z.array(Node) }))),
-  nodeGet: safe(verb('node.get', z.strictObject({ node: NodeName }), Node)),
+  nodeList: idempotent(verb('node.list', z.strictObject({}), z.object({ nodes: z.array(Node) }))),
+  nodeGet: idempotent(verb('node.get', z.strictObject({ node: NodeName }), Node)),
   /** Takes a node out that has no containers; one whose services answer only with `force`. */
   nodeRemove: operatorVerb(
     'node.rm',
@@ -202,7 +204,7 @@ export const verbs = {
     z.object({ removed: NodeName }),
   ),
   /** Gives the root of a node that has joined an operator's rights, or takes them back; what is so already succeeds. */
-  nodeUpdate: operatorVerb('node.update', RoleRequest, RoleRequest),
+  nodeUpdate: idempotent(operatorVerb('node.update', RoleRequest, RoleRequest)),
   leaks: verb(
     'node.leaks',
     z.strictObject({ node: NodeName.optional() }),

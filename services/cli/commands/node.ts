@@ -9,6 +9,7 @@ import { forEachTarget } from '../output/failure.ts'
 import { printJson, printLine, remark } from '../output/print.ts'
 import { table } from '../output/table.ts'
 import { ask } from './bus/ask.ts'
+import { askRemoval } from './bus/ask-again.ts'
 import { withSession } from './bus/session.ts'
 
 const words: Record<Node['status'], string> = { ready: 'Ready', unhealthy: 'Unhealthy', down: 'Down' }
@@ -58,7 +59,7 @@ const token = async ({ node, ttl, json }: { node?: string; ttl: string; json?: b
 const remove = async (names: string[], { force = false }: { force?: boolean }): Promise<void> => {
   await withSession(({ bus }) =>
     forEachTarget('node rm', names, async (node) => {
-      await ask(bus, verbs.nodeRemove, { node, force })
+      await askRemoval(bus, verbs.nodeRemove, { node, force })
       printLine(node)
     }),
   )

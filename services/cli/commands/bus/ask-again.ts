@@ -1,7 +1,7 @@
 import type { z } from 'zod'
 import type { Bus } from '../../../../shared/bus.ts'
 import type { Verb } from '../../../../shared/contracts/verbs.ts'
-import type { FailureCode } from '../../../../shared/failure.ts'
+import { Failure, type FailureCode } from '../../../../shared/failure.ts'
 import { retrying } from '../../../../shared/retry.ts'
 import { ask } from './ask.ts'
 
@@ -20,3 +20,22 @@ export const askAgain = <In extends z.ZodType, Out extends z.ZodType>(
     signal: AbortSignal.timeout(patientMs),
     only: ({ code }) => lost.includes(code),
   })
+
+/** Of a removal that others answer within milliseconds. */
+const removedWithinMs = 5000
+
+/** Asks to remove something, again when the answer is lost: whatever is not there then has been removed. Throws as `ask` does. */
+export const askRemoval = async <In extends z.ZodType, Out extends z.ZodType>(
+  bus: Bus,
+  verb: Verb<In, Out>,
+  input: z.input<In>,
+): Promise<void> => {
+  try {
+    await ask(bus, verb, input, { timeoutMs: removedWithinMs })
+  } catch (error) {
+    if (!(error instanceof Failure) || error.code !== 'timeout') throw error
+    await askAgain(bus, verb, input, removedWithinMs).catch((second: unknown) => {
+      if (!(second instanceof Failure) || second.code !== 'not_found') throw second
+    })
+  }
+}

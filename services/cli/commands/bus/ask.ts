@@ -62,7 +62,7 @@ const requestAgain = async (
 }
 
 /**
- * Asks a public verb, a safe one again while nobody answers. Throws the answerer's `Failure`, `unavailable` when
+ * Asks a public verb, an idempotent one again while nobody answers. Throws the answerer's `Failure`, `unavailable` when
  * nobody is there, `timeout`.
  */
 export const ask = async <In extends z.ZodType, Out extends z.ZodType>(
@@ -72,7 +72,7 @@ export const ask = async <In extends z.ZodType, Out extends z.ZodType>(
   options: AskOptions = {},
 ): Promise<z.output<Out>> => {
   parseInput(verb.input, input)
-  const carry = verb.safe ? requestAgain : request
+  const carry = verb.idempotent ? requestAgain : request
   return outputOf(verb.output, await carry(bus, verb.subject, input, options), verb.subject)
 }
 
