@@ -77,9 +77,10 @@ test('what differs from process to process is in no snapshot', async (t) => {
     ['process.env.HOME', 'env'],
     ['Date.now()', 'now'],
     ['process.cwd()', 'cwd'],
+    ['Math.random()', 'random'],
   ]) {
     await using copy = await projectCopy((project) =>
-      appendFile(join(project, 'shared/patience.ts'), `\nObject.assign(globalThis, { kept: ${passing} })\n`),
+      appendFile(join(project, 'shared/failure.ts'), `\nObject.assign(globalThis, { kept: ${passing} })\n`),
     )
     t.regex(copy.said, new RegExp(`no snapshot: Error: ${name} is read by a module`))
     t.regex(await copy.help(), /Launches containers/, 'the bundle runs')

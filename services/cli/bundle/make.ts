@@ -1,11 +1,11 @@
-import { mkdirSync, renameSync, writeFileSync } from 'node:fs'
+import { mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type BuildResult, build } from 'esbuild'
 import { reasonOf } from '../../../shared/failure.ts'
 import { projectDirectory as project } from '../stack/project.ts'
 import { bundlePaths, isFresh, stampOf } from './fresh.ts'
 import { lateBuiltins, oneLanguage, places } from './plugins.ts'
-import { isMadeHere, makeSnapshot } from './snapshot.ts'
+import { isMadeHere, makeSnapshot, snapshotPaths } from './snapshot.ts'
 
 /** The project's files that a bundle comes from; packages are as the lock file says. */
 const stampsOf = ({ metafile }: BuildResult<{ metafile: true }>) => {
@@ -45,6 +45,8 @@ const fresh = isFresh(project)
 if (fresh) console.log('services/cli: bundle up to date')
 else {
   console.log('services/cli: bundling')
+  // It would run as if it were of this bundle.
+  rmSync(snapshotPaths(project).made, { force: true })
   await makeBundle()
 }
 if (!fresh || !isMadeHere(project)) {

@@ -1,5 +1,3 @@
-import { catalogue } from '../commands/catalogue.ts'
-
 /** What people and scripts wait for most often. */
 const usual = new Set(['create', 'exec', 'logs', 'ps', 'rm', 'run'])
 
@@ -24,10 +22,24 @@ const forbid = (owner: object, name: string): (() => void) => {
   return () => void Object.defineProperty(owner, name, own)
 }
 
+/** Runs what most commands begin with, so that the snapshot has its byte code too. */
+const rehearse = async (): Promise<void> => {
+  const { Command } = await import('commander')
+  const { catalogue } = await import('../commands/catalogue.ts')
+  const { ContainerCreate } = await import('../../../shared/contracts/container-create.ts')
+  const { CloudEvent } = await import('../../../shared/contracts/event.ts')
+  const program = new Command().enablePositionalOptions()
+  for (const { name, load } of catalogue) if (usual.has(name)) (await load()).configure(program.command(name))
+  program.commands.find((command) => command.name() === 'run')?.parseOptions(['--rm', 'busybox', 'true'])
+  ContainerCreate.safeParse({ image: 'busybox', command: ['true'] })
+  CloudEvent.safeParse({})
+}
+
 /** Loads what most commands need, for a snapshot of this process. Throws when it would keep what passes. */
 export const remember = async (): Promise<void> => {
+  // Before any module is loaded: each reads what it keeps when it is.
   const allowAgain = passing.map(([owner, name]) => forbid(owner, name))
-  for (const { name, load } of catalogue) if (usual.has(name)) await load()
+  await rehearse()
   await Promise.all([
     import('../commands/command-line.ts'),
     import('../commands/launch/message.ts'),

@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import { ulid } from 'ulid'
 import type { ContainerCreate } from '../../../../shared/contracts/container-create.ts'
 import { Failure } from '../../../../shared/failure.ts'
@@ -30,6 +31,15 @@ const launchUnlessInterrupted = async (
   return await Promise.race([launch(bus, message, { quiet }), interrupted.promise])
 }
 
+/** By then the command has left. */
+const leftMs = 5
+
+/** Node loads what starts a process when it is first asked for, which takes 4 ms. */
+const readyToAttach = async (): Promise<void> => {
+  await delay(leftMs)
+  await import('node:child_process').then(({ spawn }) => spawn)
+}
+
 /** `dolly run` without `-d`: the container's output is ours, and so is its exit code. */
 export const runInForeground = async (
   session: Session,
@@ -41,6 +51,7 @@ export const runInForeground = async (
   const [{ outcome, sequence, events }, { attachAndStart }] = await Promise.all([
     launchUnlessInterrupted(session, { ...message, id }, quiet),
     import('./attached-start.ts'),
+    readyToAttach(),
   ])
   await using _ = events
   let goesOn = false
