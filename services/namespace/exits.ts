@@ -5,6 +5,7 @@ import { reasonOf } from '../../shared/failure.ts'
 import type { Context } from '../../shared/service.ts'
 import { exitOf, reportExit } from './exit-status.ts'
 import type { NamespaceHost } from './host.ts'
+import { monitorOf } from './monitor.ts'
 
 /** inotify may lose events when its queue overflows, and a killed monitor leaves no file at all. */
 const rescanMs = 15_000
@@ -13,10 +14,14 @@ const isId = (name: string): boolean => ContainerId.safeParse(name).success
 
 /** Exit files, and containers whose end stands nowhere yet. */
 const unreported = (host: NamespaceHost): string[] => {
+  const bundles = readdirSync(host.names.bundles).filter((id) => {
+    if (!isId(id)) return false
+    const paths = host.paths(id)
+    // Of most the monitor lives, which is all that has to be read: it would have left a file.
+    return !existsSync(paths.reported) && monitorOf(paths) === undefined && exitOf(host, id) !== undefined
+  })
+  // Looked for last: a monitor that has ended since has left its file by now.
   const files = readdirSync(host.names.exits).filter(isId)
-  const bundles = readdirSync(host.names.bundles).filter(
-    (id) => isId(id) && !existsSync(host.paths(id).reported) && exitOf(host, id) !== undefined,
-  )
   return [...new Set([...files, ...bundles])]
 }
 

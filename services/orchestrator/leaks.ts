@@ -66,11 +66,23 @@ export const listObjects = async (reach: Reach, node: string): Promise<host.Leak
 
 const keyOf = ({ kind, name }: host.Leak): string => `${kind}\0${name}`
 
-/** Every object of a host, and every name, that no living container owns, with what the log says of its container. */
-export const findLeaks = async ({ bus, projection, reach }: LeakParts, node: string) => {
+/**
+ * Every object of a host, and every name, that no living container owns, with what the log says of its container.
+ * `before` is what the host had a moment ago, for whoever has just listed it.
+ */
+export const findLeaks = async (
+  { bus, projection, reach }: LeakParts,
+  node: string,
+  before?: readonly host.Leak[],
+) => {
   const living = new Set(projection.list().map(({ id }) => id))
-  const listed = async () => [...(await listObjects(reach, node)), ...(await nameLeases(bus))]
-  const suspects = (await listed()).filter(({ container }) => container !== null && !living.has(container))
+  const listed = async (objects?: readonly host.Leak[]) => [
+    ...(objects ?? (await listObjects(reach, node))),
+    ...(await nameLeases(bus)),
+  ]
+  const suspects = (await listed(before)).filter(
+    ({ container }) => container !== null && !living.has(container),
+  )
   if (suspects.length === 0) return []
   const explanations = new Map<string, Explanation>()
   for (const { container } of suspects) {

@@ -56,8 +56,8 @@ export const createReconciler = (parts: ReconcilerParts) => {
     } else await tellOnce('container.unexplained', id, { container: id, objects, ownership })
   }
 
-  const settleLeaks = async (): Promise<void> => {
-    const leaks = await findLeaks({ bus, projection, reach }, node)
+  const settleLeaks = async (objects: readonly host.Leak[] | undefined): Promise<void> => {
+    const leaks = await findLeaks({ bus, projection, reach }, node, objects)
     for (const [id, objects] of Map.groupBy(leaks, ({ container }) => container ?? ''))
       await attempt(() => settleLeak(id, objects))
   }
@@ -65,12 +65,14 @@ export const createReconciler = (parts: ReconcilerParts) => {
   return {
     /** Does it once; answers whether the whole of it could be done. */
     round: async (): Promise<boolean> => {
+      let objects: host.Leak[] | undefined
       const compared = await attempt(async () => {
-        const objects = await listObjects(reach, node)
-        await attempt(() => settleHost({ reach, node, tell, tellOnce }, objects))
-        await attempt(() => settleLives(parts, objects))
+        const listed = (objects = await listObjects(reach, node))
+        await attempt(() => settleHost({ reach, node, tell, tellOnce }, listed))
+        await attempt(() => settleLives(parts, listed))
       })
-      const settled = await attempt(settleLeaks)
+      // Whatever it suspects it looks for once more.
+      const settled = await attempt(() => settleLeaks(objects))
       next()
       return compared && settled
     },
