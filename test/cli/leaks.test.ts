@@ -1,5 +1,6 @@
-import { existsSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import test from 'ava'
+import { runningSupervisor } from '../../services/cli/stack/stack-files.ts'
 import { bundlePaths } from '../../services/namespace/bundle.ts'
 import { readInit } from '../../services/namespace/process-identity.ts'
 import { eventually, startStack } from '../helpers/stack.ts'
@@ -27,4 +28,11 @@ test('leaks are told with the stack up and down; a living container and what it 
     t.true(kinds.has(kind), kind)
 
   t.is((await dolly(['up', '-d', '-q'])).exitCode, 0)
+  const supervisor = await runningSupervisor(stack.config)
+  const environment = readFileSync(`/proc/${supervisor?.pid}/environ`, 'latin1')
+  t.true(environment.includes('DOLLY_ROOT='))
+  t.false(
+    environment.includes('GLIBC_TUNABLES'),
+    'what the command line asks of its own memory stays its own',
+  )
 })
