@@ -56,8 +56,8 @@ export const createReconciler = (parts: ReconcilerParts) => {
     } else await tellOnce('container.unexplained', id, { container: id, objects, ownership })
   }
 
-  const settleLeaks = async (objects: readonly host.Leak[] | undefined): Promise<void> => {
-    const leaks = await findLeaks({ bus, projection, reach }, node, objects)
+  const settleLeaks = async (listed: readonly host.Leak[] | undefined): Promise<void> => {
+    const leaks = await findLeaks({ bus, projection, reach }, node, listed)
     for (const [id, objects] of Map.groupBy(leaks, ({ container }) => container ?? ''))
       await attempt(() => settleLeak(id, objects))
   }
