@@ -190,7 +190,9 @@ test.serial(
     )
     await replaced(b.config(), 'namespace', before)
     t.regex((await a.dolly(['ps'])).stdout, /Up .* counts/)
-    const count = async () => Number((await a.dolly(['logs', '--tail', '1', 'counts'])).stdout)
+    // A line may come between the look for the last one and the reading.
+    const count = async () =>
+      Number((await a.dolly(['logs', '--tail', '1', 'counts'])).stdout.split('\n').at(-1))
     const then = await count()
     await eventually('it goes on counting', async () => (await count()) > then)
   },
