@@ -69,6 +69,14 @@ const round = async (measured: Measured, counts: boolean, isLong: boolean): Prom
   runOnce.push(...ran)
 }
 
+/** What failed first, and what failed in taking down after it: Node shows neither. */
+const failuresIn = (error: unknown): unknown[] =>
+  error instanceof SuppressedError ? [...failuresIn(error.suppressed), ...failuresIn(error.error)] : [error]
+process.on('uncaughtException', (error) => {
+  for (const failure of failuresIn(error)) console.error(failure)
+  process.exitCode = 1
+})
+
 await ordinaryFileSystems()
 await using cleanUp = new AsyncDisposableStack()
 const directory = await mkdtemp(join(tmpdir(), 'dolly-bench-'))

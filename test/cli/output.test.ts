@@ -1,6 +1,7 @@
 import test from 'ava'
 import { commandColumn, shortIds, statusColumn } from '../../services/cli/output/container-columns.ts'
 import { ExitCode, exitCodeOf, failureLine } from '../../services/cli/output/failure.ts'
+import { phasesOf } from '../../services/cli/output/launch-profile.ts'
 import { byteSize } from '../../services/cli/output/size.ts'
 import { table } from '../../services/cli/output/table.ts'
 import { span } from '../../services/cli/output/time.ts'
@@ -112,4 +113,17 @@ test('a failure is one line that says what could not be done', (t) => {
     'dolly: cannot create cgroup x: full',
   )
   t.is(failureLine('run', new Failure('system', 'image:\n  wrong')), 'dolly: cannot run: image: wrong')
+})
+
+test('a phase of a profile lasts until its last step has ended, whatever the clock of day was set to meanwhile', (t) => {
+  const owned = { n: 1, owner: 'one' }
+  const step = { step: 'storage', status: 'undone', startedMs: 1.5, durationMs: 8.2 }
+  const at = (time: string, record: object) => ({ sequence: 1, time, type: 'saga', data: { record } })
+  const records = [
+    at('2026-01-01T00:00:00.005Z', { kind: 'unwinding', ...owned, reason: 'deleted', transitions: [] }),
+    at('2026-01-01T00:00:00.002Z', { kind: 'ended', ...owned, outcome: 'undone', transitions: [step] }),
+  ]
+  const [phase] = phasesOf(records)
+  t.is(phase?.outcome, 'undone')
+  t.is(phase?.durationMs, 10)
 })
