@@ -5,7 +5,8 @@ import { defaultCapabilities, ociCapabilities } from '../../shared/capabilities.
 import { Failure } from '../../shared/failure.ts'
 import type { Mount } from '../../shared/mount-table.ts'
 import type { Names } from '../../shared/names.ts'
-import { type Recorder, systemPath } from '../../shared/recorder.ts'
+import { systemPath } from '../../shared/recorder.ts'
+import type { Context } from '../../shared/service.ts'
 import { type BundlePaths, bundlePaths } from './bundle.ts'
 import { readCgroupMounts } from './cgroup-mounts.ts'
 import { type Makings, createMakings } from './makings.ts'
@@ -48,17 +49,18 @@ const programOnPath = (name: string): string => {
 /** Readies the host for containers: directories, and the spawner in the monitors' cgroups. */
 export const prepareHost = async (
   { names, allowPrivileged, bindAllow }: Config,
-  record: Recorder,
+  { record, log }: Pick<Context, 'record' | 'log'>,
 ): Promise<NamespaceHost> => {
   for (const directory of [names.bundles, names.exits]) mkdirSync(directory, { recursive: true, mode: 0o700 })
   const conmon = programOnPath('conmon')
-  const spawner = createSpawner(names)
+  const spawner = createSpawner(names, conmon)
   const filters = createFilters(names.filters)
-  await Promise.all([
+  const [{ said }] = await Promise.all([
     spawner.ask(['ready']),
     // Ahead of the first container, which would wait for it.
     filters.fileOf(record, 'default', ociCapabilities(defaultCapabilities)),
   ])
+  if (said === '') log.warn({ conmon }, 'conmon cannot be kept loaded, so each monitor takes longer to start')
   return {
     names,
     paths: (id) => bundlePaths(names.bundle(id)),

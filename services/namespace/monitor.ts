@@ -6,7 +6,7 @@ import { systemPath } from '../../shared/recorder.ts'
 import { waitFor } from './bounded-wait.ts'
 import { type BundlePaths, readIfThere } from './bundle.ts'
 import { ensureMonitorCgroups } from './monitor-cgroup.ts'
-import { nativeProgram } from './native-program.ts'
+import { nativeProgram, preloadedLibrary } from './native-program.ts'
 import { commandLine } from './process-identity.ts'
 
 /** One launch by conmon, which supervises what the native program makes: stdio, log, terminal, exit status. */
@@ -43,12 +43,19 @@ const environment = [
 
 /**
  * The program that starts monitors. It lives in their cgroups, so that each is born there: moving one
- * would wait 10 ms for every fork of the host. It is a sealed copy of itself, and so is what the monitors
- * run in turn: a process in a container that reaches it through `/proc/<pid>/exe` cannot write to it
- * (CVE-2019-5736).
+ * would wait 10 ms for every fork of the host. It keeps one conmon loaded, which is forked for each: to load it takes
+ * longer than all that it does. It is a sealed copy of itself, and so is what the monitors run in turn: a process in a
+ * container that reaches it through `/proc/<pid>/exe` cannot write to it (CVE-2019-5736).
  */
-export const createSpawner = (names: Names): Coprocess =>
-  createCoprocess(nativeProgram, () => ['spawner', names.bundles, ...ensureMonitorCgroups(names)])
+export const createSpawner = (names: Names, conmon: string): Coprocess =>
+  createCoprocess(nativeProgram, () => [
+    'spawner',
+    '--preload',
+    conmon,
+    preloadedLibrary,
+    names.bundles,
+    ...ensureMonitorCgroups(names),
+  ])
 
 /**
  * A mount namespace of `/proc`, `/sys` and the bundles alone, which the spawner keeps open: containers' begin
@@ -94,9 +101,8 @@ export const launchMonitor = async (
   launch: Launch,
 ): Promise<string | undefined> => {
   const { directory, monitorErrors: errors } = launch.paths
-  const variables = [String(environment.length), ...environment]
   const command = [conmon, ...monitorArguments(launch)]
-  const task = ['launch', directory, errors, ...variables, ...command]
+  const task = ['launch', errors, String(environment.length), directory, ...environment, ...command]
   const { errno, said } = await spawner.ask(task, launchLimitMs)
   if (errno !== 0) throw new Failure('system', `cannot run ${conmon}: ${errnoWords(errno).join(': ')}`)
   // conmon says `{"pid": …}` or `{"data": …}` in one line; nothing when it dies.

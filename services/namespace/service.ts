@@ -123,8 +123,8 @@ export const namespaceService = (config: Config): HostServiceDefinition => {
       features: { kernel: kernelRelease() },
     }),
     endpoints: [...steps(host), ...operations(host), ...streamEndpoints(host)],
-    prepare: async ({ record }) => {
-      prepared = await prepareHost(config, record)
+    prepare: async (context) => {
+      prepared = await prepareHost(config, context)
     },
     watch: (context, signal) => {
       signal.addEventListener('abort', () => host().streams.closeAll())

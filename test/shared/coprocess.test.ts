@@ -11,7 +11,7 @@ const spawner = (...args: string[]) => createCoprocess(nativeProgram, () => ['sp
 /** A task that runs a shell script in place of a monitor; what it writes to descriptor 3 is the answer. */
 const scripted = (directory: string, script: string) => {
   const command = ['/bin/sh', '-c', script]
-  return ['launch', directory, join(directory, 'errors'), '1', 'PATH=/usr/bin:/bin', ...command]
+  return ['launch', join(directory, 'errors'), '1', directory, 'PATH=/usr/bin:/bin', ...command]
 }
 
 const temporary = async (t: { teardown(act: () => Promise<void>): void }) => {
@@ -50,7 +50,7 @@ test('a program that cannot be run is said', async (t) => {
   const directory = await temporary(t)
   const coprocess = spawner()
   t.teardown(() => coprocess.end())
-  const task = ['launch', directory, join(directory, 'errors'), '0', '/no/such/program', 'argument']
+  const task = ['launch', join(directory, 'errors'), '0', directory, '/no/such/program', 'argument']
   const { said } = await coprocess.ask(task)
   t.is(said, 'cannot run /no/such/program: No such file or directory')
   t.is((await coprocess.ask(['dance'])).errno, 22)

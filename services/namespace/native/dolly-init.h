@@ -83,8 +83,8 @@ int create_container(const char *bundle, const char *pid_file, const char *conso
 int attach_terminal(const char *socket_path);
 /* The spawner's: stays open in it, for runtimes to find. Answers 0 or an errno. */
 int make_bare_namespace(const char *bundles);
-/* The directory of bundles, then cgroups. */
-int spawn_monitors(char **directories);
+/* The directory of bundles, then cgroups; before them, if conmon shall be loaded ahead, `--preload`, it and the library. */
+int spawn_monitors(char **args);
 int seal_self(char **argv);
 /* Answers a descriptor of a copy in memory that nobody can write to, or -1. */
 int sealed_copy(int program);

@@ -73,7 +73,8 @@ static int usage(void)
 		      "usage: dolly-init create --bundle DIR --pid-file FILE [--console-socket SOCKET] ID\n"
 		      "       dolly-init attach SOCKET   join standard input and output to a monitor's socket\n"
 		      "       dolly-init check PLAN      say whether a plan is well formed\n"
-		      "       dolly-init spawner BUNDLES CGROUP… start monitors, as standard input asks, in these cgroups\n");
+		      "       dolly-init spawner [--preload CONMON LIBRARY] BUNDLES CGROUP…\n"
+		      "                                  start monitors, as standard input asks, in these cgroups\n");
 	return EXIT_USAGE;
 }
 
@@ -113,7 +114,7 @@ int main(int argc, char **argv)
 	if (creates)
 		return create(argc, argv);
 	if (spawns)
-		return argc < 3 ? usage() : spawn_monitors(argv + 2);
+		return argc < 3 || (strcmp(argv[2], "--preload") == 0 && argc < 6) ? usage() : spawn_monitors(argv + 2);
 	if (argc == 3 && strcmp(argv[1], "attach") == 0)
 		return attach_terminal(argv[2]);
 	if (argc == 3 && strcmp(argv[1], "check") == 0)

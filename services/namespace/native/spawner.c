@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "coprocess.h"
 #include "dolly-init.h"
+#include "zygote.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -13,16 +14,16 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* What the monitor inherits beside its standard streams: where it answers, and this program, which it runs in turn. */
-enum { SYNC_FD = 3, PROGRAM_FD, FIRST_CLOSED_FD, FIRST_SPARE_FD = 16 };
-
 static int program = -1;
+static bool preloaded;
 
 struct monitor {
-	const char *directory;
 	const char *errors;
+	struct launch_head head;
+	const char *directory;
 	char **environment;
 	char **args;
+	const char *end; /* of the last argument; what is between the directory and it are these words */
 };
 
 static bool put(int from, int to)
@@ -85,14 +86,8 @@ static int hold_plan_fifo(const char *directory)
 	return open(file, O_RDWR | O_CLOEXEC) < 0 ? errno : 0;
 }
 
-static int launch(const struct monitor *monitor, char *said, size_t size)
+static int launch_anew(const struct monitor *monitor, int sync[2], char *said, size_t size)
 {
-	int sync[2];
-	const int held = hold_plan_fifo(monitor->directory);
-	if (held)
-		return held;
-	if (pipe2(sync, O_CLOEXEC))
-		return errno;
 	const pid_t child = fork();
 	if (child < 0)
 		return errno;
@@ -106,17 +101,47 @@ static int launch(const struct monitor *monitor, char *said, size_t size)
 	return error;
 }
 
-/* `launch DIRECTORY ERRORS COUNT VARIABLE… PROGRAM ARGUMENT…`, or `ready`. */
+static bool give_to_zygote(const struct monitor *monitor, int sync, int life)
+{
+	const int errors = open(monitor->errors, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	const int nothing = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	const int fds[SENT] = { nothing, errors, sync, program, life };
+	const char *text = monitor->directory;
+	return errors >= 0 && nothing >= 0 && ask_zygote(&monitor->head, text, (size_t)(monitor->end - text), fds);
+}
+
+static int launch(const struct monitor *monitor, char *said, size_t size)
+{
+	int sync[2], life[2];
+	char byte;
+	const int held = hold_plan_fifo(monitor->directory);
+	if (held)
+		return held;
+	if (pipe2(sync, O_CLOEXEC) || pipe2(life, O_CLOEXEC))
+		return errno;
+	if (!give_to_zygote(monitor, sync[1], life[1]))
+		return launch_anew(monitor, sync, said, size);
+	close(sync[1]);
+	close(life[1]);
+	const int error = first_line(sync[0], said, size);
+	/* conmon leaves its first process, which writes its pid, and goes on in a child. */
+	while (read(life[0], &byte, 1) < 0 && errno == EINTR)
+		continue;
+	return error;
+}
+
+/* `launch ERRORS COUNT DIRECTORY VARIABLE… PROGRAM ARGUMENT…`, or `ready`, which says whether conmon is loaded. */
 static int perform(char **words, size_t count, char *said, size_t size)
 {
 	static char *environment[MAX_WORDS + 1];
 	uint64_t variables = 0;
 	if (count == 1 && strcmp(words[0], "ready") == 0)
-		return 0;
-	if (count < 5 || strcmp(words[0], "launch") != 0 || number(words[3], count - 5, &variables))
+		return snprintf(said, size, "%s", preloaded ? "preloaded" : "") < 0 ? EIO : 0;
+	if (count < 5 || strcmp(words[0], "launch") != 0 || number(words[2], count - 5, &variables))
 		return EINVAL;
 	memcpy(environment, words + 4, (size_t)variables * sizeof *words);
-	const struct monitor monitor = { words[1], words[2], environment, words + 4 + variables };
+	const char *last = words[count - 1];
+	const struct monitor monitor = { words[1], { (uint32_t)variables }, words[3], environment, words + 4 + variables, last + strlen(last) + 1 };
 	return launch(&monitor, said, size);
 }
 
@@ -134,8 +159,10 @@ static int join_cgroup(const char *directory)
 	return error;
 }
 
-int spawn_monitors(char **directories)
+int spawn_monitors(char **args)
 {
+	const bool preload = strcmp(*args, "--preload") == 0;
+	char **directories = preload ? args + 3 : args;
 	const int bare = make_bare_namespace(*directories);
 	if (bare) {
 		(void)dprintf(STDERR_FILENO, "dolly-init: cannot make a mount namespace of %s: %s\n", *directories, strerror(bare));
@@ -153,5 +180,9 @@ int spawn_monitors(char **directories)
 		(void)dprintf(STDERR_FILENO, "dolly-init: cannot open itself: %s\n", strerror(errno));
 		return EXIT_USAGE;
 	}
-	return serve_tasks(perform);
+	preloaded = preload && start_zygote(args[1], args[2]);
+	const int status = serve_tasks(perform);
+	/* It lives in the monitors' cgroups, which may be removed next. */
+	end_zygote();
+	return status;
 }
