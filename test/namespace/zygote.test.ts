@@ -50,13 +50,20 @@ test('a monitor is a fork of the loaded program, and looks from outside as if it
   t.notRegex(await written('variables'), /LD_PRELOAD/)
 })
 
-test('it leads a session, has the descriptors of a monitor and is answered for when its first process has ended', async (t) => {
-  const { directory, launch } = await spawnerOf(t, '/bin/dash')
+test('it leads a session, has the descriptors of a monitor, and its silence is an answer', async (t) => {
+  const { launch } = await spawnerOf(t, '/bin/dash')
   t.is(await launch('/bin/dash', '-c', 'test $(ps -o sid= -p $$) = $$ && echo leads >&3'), 'leads')
   t.is(await launch('/bin/dash', '-c', 'readlink /proc/$$/fd/4 >&3'), `/memfd:dolly-init (deleted)`)
-  t.is(await launch('/bin/dash', '-c', 'echo said >&3; sleep 0.3; : > written'), 'said')
-  t.true(existsSync(join(directory, 'written')))
+  t.is(await launch('/bin/dash', '-c', 'test -e /proc/$$/fd/5 || echo none >&3'), 'none')
   t.is(await launch('/bin/dash', '-c', 'exit 3'), '')
+})
+
+test('its pid is written where conmon is told to, which then need not leave whoever runs it', async (t) => {
+  const { directory, launch } = await spawnerOf(t, '/bin/dash')
+  const file = join(directory, 'pid')
+  const said = await launch('/bin/dash', '-c', 'echo $$ $* >&3', 'name', '--conmon-pidfile', file)
+  t.is(said, `${await readFile(file, 'utf8')} --conmon-pidfile ${file} --sync`)
+  t.is(await launch('/bin/dash', '-c', 'echo alive >&3', 'name', '--conmon-pidfile', `${file}/no`), '')
 })
 
 test('one that cannot be loaded ahead, being static, is run anew each time', async (t) => {

@@ -101,33 +101,27 @@ static int launch_anew(const struct monitor *monitor, int sync[2], char *said, s
 	return error;
 }
 
-static bool give_to_zygote(const struct monitor *monitor, int sync, int life)
+static bool give_to_zygote(const struct monitor *monitor, int sync)
 {
 	const int errors = open(monitor->errors, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	const int nothing = open("/dev/null", O_RDONLY | O_CLOEXEC);
-	const int fds[SENT] = { nothing, errors, sync, program, life };
+	const int fds[SENT] = { nothing, errors, sync, program };
 	const char *text = monitor->directory;
 	return errors >= 0 && nothing >= 0 && ask_zygote(&monitor->head, text, (size_t)(monitor->end - text), fds);
 }
 
 static int launch(const struct monitor *monitor, char *said, size_t size)
 {
-	int sync[2], life[2];
-	char byte;
+	int sync[2];
 	const int held = hold_plan_fifo(monitor->directory);
 	if (held)
 		return held;
-	if (pipe2(sync, O_CLOEXEC) || pipe2(life, O_CLOEXEC))
+	if (pipe2(sync, O_CLOEXEC))
 		return errno;
-	if (!give_to_zygote(monitor, sync[1], life[1]))
+	if (!give_to_zygote(monitor, sync[1]))
 		return launch_anew(monitor, sync, said, size);
 	close(sync[1]);
-	close(life[1]);
-	const int error = first_line(sync[0], said, size);
-	/* conmon leaves its first process, which writes its pid, and goes on in a child. */
-	while (read(life[0], &byte, 1) < 0 && errno == EINTR)
-		continue;
-	return error;
+	return first_line(sync[0], said, size);
 }
 
 /* `launch ERRORS COUNT DIRECTORY VARIABLE… PROGRAM ARGUMENT…`, or `ready`, which says whether conmon is loaded. */

@@ -10,9 +10,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/close_range.h>
-#include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -33,14 +33,6 @@ static main_fn conmon_main;
 /* Where /proc/<pid>/cmdline reads: zygote's own arguments, long enough for a monitor's. */
 static char *title;
 static size_t title_bytes;
-static int life = -1;
-
-static void let_go_of_life(void)
-{
-	if (life >= 0)
-		close(life);
-	life = -1;
-}
 
 static bool put(int from, int to)
 {
@@ -53,14 +45,13 @@ static bool furnish(int fds[SENT])
 	for (int index = 0; index < SENT; index++)
 		if ((fds[index] = fcntl(fds[index], F_DUPFD, FIRST_SPARE_FD)) < 0)
 			return false;
-	life = FIRST_CLOSED_FD;
 	return put(fds[SENT_NOTHING], STDIN_FILENO) && put(fds[SENT_ERRORS], STDOUT_FILENO) &&
 	       put(fds[SENT_ERRORS], STDERR_FILENO) && put(fds[SENT_SYNC], SYNC_FD) && put(fds[SENT_PROGRAM], PROGRAM_FD) &&
-	       put(fds[SENT_LIFE], life) && syscall(SYS_close_range, FIRST_CLOSED_FD + 1U, ~0U, 0) == 0;
+	       syscall(SYS_close_range, (unsigned int)FIRST_CLOSED_FD, ~0U, 0) == 0;
 }
 
 /* Answers the words' count, or 0 when there are too many; the text ends with NUL. */
-static size_t split(char *text, size_t size, char *words[MAX_LAUNCH_WORDS + 1])
+static size_t split(char *text, size_t size, char *words[MAX_LAUNCH_WORDS + 2])
 {
 	size_t count = 0;
 	for (char *word = text; word < text + size; word += strlen(word) + 1) {
@@ -85,18 +76,39 @@ static bool retitle(char **command, size_t bytes)
 	return true;
 }
 
+/*
+ * conmon forks to leave whoever runs it, and its first process writes the pid of the second: this one has left
+ * already, so it writes its own, and `--sync` tells conmon to stay. Answers false when the file cannot be written.
+ */
+static bool stay(char **command, size_t *count)
+{
+	static char sync[] = "--sync";
+	char **option = command;
+	while (*option && strcmp(*option, "--conmon-pidfile") != 0)
+		option++;
+	if (!*option || !option[1])
+		return true;
+	const int file = open(option[1], O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+	const bool written = file >= 0 && dprintf(file, "%d", getpid()) > 0;
+	close(file);
+	command[(*count)++] = sync;
+	command[*count] = NULL;
+	return written;
+}
+
 static int monitor(struct launch *launch)
 {
-	static char *words[MAX_LAUNCH_WORDS + 1], *environment[MAX_LAUNCH_WORDS + 1];
+	static char *words[MAX_LAUNCH_WORDS + 2], *environment[MAX_LAUNCH_WORDS + 1];
 	const size_t count = split(launch->text, launch->size, words), variables = launch->head.variables;
 	if (count < 2 || variables > count - 2 || !furnish(launch->fds) || chdir(words[0]) || setsid() < 0)
 		return 1;
 	char **command = words + 1 + variables;
+	size_t length = count - 1 - variables;
 	memcpy(environment, words + 1, variables * sizeof *words);
 	environ = environment;
-	if (!retitle(command, (size_t)(launch->text + launch->size - command[0])))
+	if (!retitle(command, (size_t)(launch->text + launch->size - command[0])) || !stay(command, &length))
 		return 1;
-	return conmon_main((int)(count - 1 - variables), command, environ);
+	return conmon_main((int)length, command, environ);
 }
 
 static bool receive(struct launch *launch)
@@ -127,8 +139,7 @@ static int serve(int argc, char **argv, char **envp)
 	(void)envp;
 	title = argv[0];
 	title_bytes = (size_t)(argv[argc - 1] - argv[0]) + strlen(argv[argc - 1]);
-	if (signal(SIGCHLD, SIG_IGN) == SIG_ERR || pthread_atfork(NULL, NULL, let_go_of_life) ||
-	    send(ZYGOTE_FD, "", 1, MSG_NOSIGNAL) != 1)
+	if (signal(SIGCHLD, SIG_IGN) == SIG_ERR || send(ZYGOTE_FD, "", 1, MSG_NOSIGNAL) != 1)
 		return 1;
 	while (receive(&launch)) {
 		if (fork() == 0) {

@@ -9,8 +9,8 @@
 /* What a monitor inherits beside its standard streams: where it answers, and the program that it runs in turn. */
 enum { SYNC_FD = 3, PROGRAM_FD, FIRST_CLOSED_FD, FIRST_SPARE_FD = 16 };
 
-/* Sent in this order. `LIFE` is a pipe that the monitor closes when it goes on in a child of its own. */
-enum { SENT_NOTHING, SENT_ERRORS, SENT_SYNC, SENT_PROGRAM, SENT_LIFE, SENT };
+/* Sent in this order. */
+enum { SENT_NOTHING, SENT_ERRORS, SENT_SYNC, SENT_PROGRAM, SENT };
 
 /* How many of the words that follow the first, which is the directory, are the environment; the others are the command. */
 struct launch_head {
