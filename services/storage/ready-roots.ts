@@ -1,4 +1,4 @@
-import { readdir } from 'node:fs/promises'
+import { mkdir, readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { ulid } from 'ulid'
 import { Failure } from '../../shared/failure.ts'
@@ -19,10 +19,29 @@ const mostImages = 4
  */
 const quietMs = 25
 
+/**
+ * Directories that roots are made in. A snapshot holds its directory until its transaction is written, so that
+ * those in one directory take a transaction each, and those in several share one.
+ */
+const slots = 32
+
 interface ReadyRoot {
   path: string
   /** How it was made, for the record of the container that gets it. */
   made: readonly TranscriptEntry[]
+  /** When, by `performance.now()`. */
+  at: number
+}
+
+/** What there is of one image. */
+interface Stock {
+  roots: ReadyRoot[]
+  /** Containers that wait for one. */
+  waiting: number
+  /** Roots that were taken since launches last paused. */
+  taken: number
+  /** Whether it made any. */
+  making?: Promise<boolean> | undefined
 }
 
 interface ReadyRootsParts {
@@ -31,59 +50,53 @@ interface ReadyRootsParts {
   inUse: <T>(act: () => Promise<T>) => Promise<T>
 }
 
-/**
- * Snapshots of images that no container has yet: to make one waits for btrfs to write a transaction, to
- * rename one does not. A loss of power may take the rename back until the next transaction, which the
- * snapshot that takes its place writes; btrfs commits it with whatever the container syncs before
- * (`btrfs_rename`), so nothing of a container is ever in a root that is ready.
- */
-export const createReadyRoots = ({ host, inUse }: ReadyRootsParts) => {
-  const ready = new Map<string, ReadyRoot[]>()
+/** Makes roots in turn in the slots, and deletes them. */
+const createMaker = (host: () => StorageHost) => {
+  let turn = 0
+  const slotPath = (slot: number): string => join(host().config.names.readyRoots, String(slot))
+  const discard = async (paths: readonly string[], record: Recorder): Promise<void> => {
+    for (const path of paths)
+      if ((await subvolumeState(path)) === 'subvolume') await deleteSubvolume(record, path)
+  }
+  return {
+    discard,
+    make: async (digest: string): Promise<ReadyRoot | undefined> => {
+      const { config, hasQuota } = host()
+      const { names, rootSizeBytes } = config
+      if ((await subvolumeState(imagePath(names, digest))) !== 'subvolume') return undefined
+      requireSpace(config, 'have a root ready')
+      const record = createRecorder()
+      const path = join(slotPath(turn++ % slots), ulid())
+      await snapshot(record, imagePath(names, digest), path, hasQuota ? rootSizeBytes : undefined)
+      return { path, made: record.entries, at: performance.now() }
+    },
+    /** Makes the slots, and deletes what an earlier process had ready. */
+    prepare: async (record: Recorder): Promise<void> => {
+      const { readyRoots } = host().config.names
+      for (let slot = 0; slot < slots; slot++) await mkdir(slotPath(slot), { recursive: true, mode: 0o700 })
+      const left = await readdir(readyRoots)
+      await Promise.all(
+        left.map(async (name) => {
+          const path = join(readyRoots, name)
+          const within = (await subvolumeState(path)) === 'subvolume' ? [] : await readdir(path)
+          await discard([path, ...within.map((root) => join(path, root))], record)
+        }),
+      )
+    },
+  }
+}
+
+/** Fills what was taken from when launches pause; a failure is told in the service's log. */
+const createRefill = (fill: () => Promise<void>) => {
   let log: Log | undefined
   let timer: NodeJS.Timeout | undefined
   let filling = false
-
-  const discard = async (roots: readonly Pick<ReadyRoot, 'path'>[], record: Recorder): Promise<void> => {
-    for (const { path } of roots)
-      if ((await subvolumeState(path)) === 'subvolume') await deleteSubvolume(record, path)
-  }
-
-  const forget = async (digest: string, record: Recorder): Promise<void> => {
-    const roots = ready.get(digest) ?? []
-    ready.delete(digest)
-    await discard(roots, record)
-  }
-
-  const add = async (digest: string): Promise<void> => {
-    const { config, hasQuota } = host()
-    const { names, rootSizeBytes } = config
-    if ((await subvolumeState(imagePath(names, digest))) !== 'subvolume') return
-    requireSpace(config, 'have a root ready')
-    const record = createRecorder()
-    const root = { path: join(names.readyRoots, ulid()), made: record.entries }
-    await snapshot(record, imagePath(names, digest), root.path, hasQuota ? rootSizeBytes : undefined)
-    const roots = ready.get(digest)
-    if (roots) roots.push(root)
-    else await discard([root], record)
-  }
-
-  const fill = async (): Promise<void> => {
-    const record = createRecorder()
-    for (const digest of [...ready.keys()].slice(0, -mostImages)) await forget(digest, record)
-    for (const [digest, roots] of Array.from(ready)) {
-      const lacking = Math.max(0, host().config.host.readyRoots - roots.length)
-      // Together, for one transaction.
-      const added = await Promise.allSettled(Array.from({ length: lacking }, () => add(digest)))
-      const failed = added.find(({ status }) => status === 'rejected')
-      if (failed?.status === 'rejected') throw failed.reason
-    }
-  }
 
   const refill = async (): Promise<void> => {
     if (filling) return schedule()
     filling = true
     try {
-      await operating('make roots ahead of need', () => inUse(fill))
+      await operating('make roots ahead of need', fill)
     } catch (error) {
       if (!(error instanceof Failure)) throw error
       log?.warn({ reason: error.message }, 'no roots are made ahead of need')
@@ -98,30 +111,111 @@ export const createReadyRoots = ({ host, inUse }: ReadyRootsParts) => {
     timer.unref()
   }
 
+  return { schedule, begin: (to: Log): void => void (log = to) }
+}
+
+/**
+ * Snapshots of images that no container has yet: to make one waits for btrfs to write a transaction, to
+ * rename one does not. A loss of power may take the rename back until the next transaction, which the
+ * snapshot that takes its place writes; btrfs commits it with whatever the container syncs before
+ * (`btrfs_rename`), so nothing of a container is ever in a root that is ready. When launches do not pause, those
+ * that find none wait for some that are made together, in one transaction.
+ */
+export const createReadyRoots = ({ host, inUse }: ReadyRootsParts) => {
+  const stocks = new Map<string, Stock>()
+  const { make, discard, prepare } = createMaker(host)
+
+  const forget = async (digest: string, record: Recorder): Promise<void> => {
+    const roots = stocks.get(digest)?.roots ?? []
+    stocks.delete(digest)
+    await discard(
+      roots.map(({ path }) => path),
+      record,
+    )
+  }
+
+  const add = async (digest: string, stock: Stock): Promise<void> => {
+    const root = await make(digest)
+    if (!root) return
+    if (stocks.get(digest) === stock) stock.roots.push(root)
+    else await discard([root.path], createRecorder())
+  }
+
+  /** Makes so many at once. Throws the first failure when all have ended. */
+  const addTogether = async (digest: string, stock: Stock, count: number): Promise<void> => {
+    const added = await Promise.allSettled(Array.from({ length: count }, () => add(digest, stock)))
+    const failed = added.find(({ status }) => status === 'rejected')
+    if (failed?.status === 'rejected') throw failed.reason
+  }
+
+  const fill = async (): Promise<void> => {
+    const record = createRecorder()
+    for (const digest of [...stocks.keys()].slice(0, -mostImages)) await forget(digest, record)
+    for (const [digest, stock] of Array.from(stocks)) {
+      const wanted = host().config.host.readyRoots
+      const surplus = stock.roots.splice(wanted)
+      stock.taken = 0
+      await addTogether(digest, stock, wanted - stock.roots.length)
+      await discard(
+        surplus.map(({ path }) => path),
+        record,
+      )
+    }
+  }
+
+  const { schedule, begin } = createRefill(() => inUse(fill))
+
+  /** Makes as many as wait, or have been taken without a pause; answers whether it made any. */
+  const makeMore = async (digest: string, stock: Stock): Promise<boolean> => {
+    try {
+      await addTogether(digest, stock, Math.min(slots, Math.max(stock.waiting, stock.taken)))
+    } catch (error) {
+      if (!(error instanceof Failure)) throw error // whoever waits makes its own, and tells why it cannot
+    }
+    stock.making = undefined
+    schedule()
+    return stock.roots.length > 0
+  }
+
+  /** The next one; undefined when it is best made by itself, or when none can be made. */
+  const next = async (digest: string, stock: Stock): Promise<ReadyRoot | undefined> => {
+    const isFirst = ++stock.taken === 1
+    stock.waiting++
+    try {
+      while (stock.roots.length === 0) {
+        if (isFirst && !stock.making) return undefined
+        if (!(await (stock.making ??= makeMore(digest, stock)))) return undefined
+      }
+      return stock.roots.shift()
+    } finally {
+      stock.waiting--
+    }
+  }
+
   return {
     /** Deletes what an earlier process had ready. */
     prepare: async (context: { record: Recorder; log: Log }): Promise<void> => {
-      log = context.log
-      const { readyRoots } = host().config.names
-      const left = await readdir(readyRoots)
-      await Promise.all(left.map((name) => discard([{ path: join(readyRoots, name) }], context.record)))
+      begin(context.log)
+      await prepare(context.record)
     },
     /** Makes a ready root of the image the one at `path`; answers false when there is none. Has others made later. */
     take: async (digest: string, path: string, record: Recorder): Promise<boolean> => {
       if (host().config.host.readyRoots === 0) return false
-      const roots = ready.get(digest) ?? []
+      const asked = performance.now()
+      const stock = stocks.get(digest) ?? { roots: [], waiting: 0, taken: 0 }
       // The image that was used last comes last.
-      ready.delete(digest)
-      ready.set(digest, roots)
+      stocks.delete(digest)
+      stocks.set(digest, stock)
       schedule()
-      for (let root = roots.shift(); root; root = roots.shift()) {
+      for (let root = await next(digest, stock); root; root = await next(digest, stock)) {
         if ((await subvolumeState(root.path)) === 'absent') continue
-        record.append(root.made.map((entry) => ({ ...entry, ahead: true })))
+        const ahead = root.at < asked
+        record.append(root.made.map((entry) => (ahead ? { ...entry, ahead } : entry)))
         try {
           await renameSubvolume(record, root.path, path)
           return true
         } catch (error) {
-          roots.push(root)
+          stock.roots.push(root)
           throw error
         }
       }

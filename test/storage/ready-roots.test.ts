@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process'
-import { closeSync, fsyncSync, mkdirSync, openSync, readdirSync, writeFileSync } from 'node:fs'
+import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import test from 'ava'
@@ -15,7 +15,9 @@ type Stack = Awaited<ReturnType<typeof storageStack>>
 
 const show = (path: string) => showSubvolume(createRecorder(), path)
 const readyOf = ({ config: { names } }: Stack): string[] =>
-  readdirSync(names.readyRoots).map((name) => join(names.readyRoots, name))
+  readdirSync(names.readyRoots).flatMap((slot) =>
+    readdirSync(join(names.readyRoots, slot)).map((name) => join(names.readyRoots, slot, name)),
+  )
 /** The identities of the images that roots are ready of. */
 const imagesOf = (stack: Stack) =>
   Promise.all(readyOf(stack).map(async (path) => (await show(path)).parentUuid))
@@ -58,9 +60,9 @@ test('a container gets a root that was made ahead of need, with the record of it
   )
   t.regex(
     record[0] ?? '',
-    /^btrfs subvolume snapshot \S+\/images\/\S+ (\S+\/ready\/\S+) && btrfs qgroup limit 16777216 \1$/,
+    /^btrfs subvolume snapshot \S+\/images\/\S+ (\S+\/ready\/\d+\/\S+) && btrfs qgroup limit 16777216 \1$/,
   )
-  t.regex(record[1] ?? '', /^mv --no-target-directory \S+\/ready\/\S+ \S+\/containers\/second$/)
+  t.regex(record[1] ?? '', /^mv --no-target-directory \S+\/ready\/\d+\/\S+ \S+\/containers\/second$/)
   t.throws(
     () => execFileSync('dd', ['if=/dev/zero', `of=${rootfs}/hog`, 'bs=1M', 'count=32'], { stdio: 'pipe' }),
     {
@@ -99,6 +101,27 @@ test('ready roots go with their image, when four others were used since, and at 
   await stack.restart()
   t.deepEqual(readyOf(stack), [])
   await t.notThrowsAsync(make(stack, 'again'))
+})
+
+/** Transactions that the stack's file system has written since it was mounted. */
+const commitsOf = ({ config: { names } }: Stack): number => {
+  const uuid = execFileSync('findmnt', ['-no', 'UUID', names.cowfs], { encoding: 'utf8' }).trim()
+  const stats = readFileSync(`/sys/fs/btrfs/${uuid}/commit_stats`, 'utf8')
+  return Number(/^commits (\d+)$/m.exec(stats)?.[1])
+}
+
+test('roots that are asked for at once are made together, in few transactions', async (t) => {
+  await using stack = await storageStack({ DOLLY_READY_ROOTS: '2' })
+  await make(stack, 'first')
+  t.true(await has(stack, 2))
+  const before = commitsOf(stack)
+  const ids = Array.from({ length: 40 }, (_, at) => `one-of-many-${at}`)
+  await Promise.all(ids.map((id) => make(stack, id)))
+  const took = commitsOf(stack) - before
+  t.log(`${ids.length} roots in ${took} transactions`)
+  t.true(took < ids.length / 2)
+  t.is(readdirSync(stack.config.names.containers).length, 1 + ids.length)
+  t.true(await has(stack, 2), 'no more than that stay ready')
 })
 
 /** Makes a file in a new directory of the root, and syncs it. */
