@@ -42,7 +42,7 @@ export const createEndpoints = (parts: EndpointParts) => {
       address,
       gateway: gatewayOf(subnet()),
       hostInterface: names.veth(id),
-      ...(await bridgeResolver({ nameservers: dns, search: dnsSearch })),
+      ...bridgeResolver({ nameservers: dns, search: dnsSearch }),
     }
   }
 
@@ -58,7 +58,7 @@ export const createEndpoints = (parts: EndpointParts) => {
     networkNamespace: null,
     ...(input.usernsMode === 'auto' ? await ensure(input, record) : {}),
     ...withoutInterface,
-    ...(await hostResolver({ nameservers: input.dns, search: input.dnsSearch })),
+    ...hostResolver({ nameservers: input.dns, search: input.dnsSearch }),
   })
 
   return {

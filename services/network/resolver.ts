@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises'
+import { readFileSync } from 'node:fs'
 import { isIP, isIPv4 } from 'node:net'
 import { errnoOf } from '../../shared/failure.ts'
 
@@ -18,9 +18,10 @@ export const parseResolver = (text: string): Resolver => {
   return { nameservers, search: search.filter((domain) => domain !== '.') }
 }
 
-const resolverOf = async (path: string): Promise<Resolver> => {
+/** Synchronous, as all look-ups on the launch path: a turn of the thread pool takes longer. */
+const resolverOf = (path: string): Resolver => {
   try {
-    return parseResolver(await readFile(path, 'utf8'))
+    return parseResolver(readFileSync(path, 'utf8'))
   } catch (error) {
     if (errnoOf(error) === 'ENOENT') return { nameservers: [], search: [] }
     throw error
@@ -33,8 +34,8 @@ const isReachable = (server: string): boolean => isIPv4(server) && !server.start
 const fallback = '8.8.8.8'
 
 /** What a container in the host's own network resolves with: what was given, else the host's own settings. */
-export const hostResolver = async (given: Resolver): Promise<Resolver> => {
-  const host = await resolverOf('/etc/resolv.conf')
+export const hostResolver = (given: Resolver): Resolver => {
+  const host = resolverOf('/etc/resolv.conf')
   return {
     nameservers: given.nameservers.length > 0 ? given.nameservers : host.nameservers,
     search: given.search.length > 0 ? given.search : host.search,
@@ -42,13 +43,13 @@ export const hostResolver = async (given: Resolver): Promise<Resolver> => {
 }
 
 /** What a container on the bridge resolves with: what was given, else those of the host's servers it can reach. */
-export const bridgeResolver = async (given: Resolver): Promise<Resolver> => {
+export const bridgeResolver = (given: Resolver): Resolver => {
   if (given.nameservers.length > 0 && given.search.length > 0) return given
-  const host = await resolverOf('/etc/resolv.conf')
+  const host = resolverOf('/etc/resolv.conf')
   let reachable = host.nameservers.filter(isReachable)
   if (reachable.length === 0 && host.nameservers.length > 0) {
     // Behind a stub on 127.0.0.53, systemd-resolved lists its real servers here.
-    reachable = (await resolverOf('/run/systemd/resolve/resolv.conf')).nameservers.filter(isReachable)
+    reachable = resolverOf('/run/systemd/resolve/resolv.conf').nameservers.filter(isReachable)
   }
   return {
     nameservers:

@@ -1,5 +1,4 @@
 import type { Bus } from '../../shared/bus.ts'
-import { ContainerSpec } from '../../shared/contracts/container-spec.ts'
 import type { SagaRecord } from '../../shared/contracts/journal.ts'
 import type { Log } from '../../shared/log.ts'
 import { retrying } from '../../shared/retry.ts'
@@ -18,10 +17,12 @@ interface JournalParts {
   signal: AbortSignal
 }
 
-const typeOf = (record: SagaRecord, spec: ContainerSpec | undefined): string => {
+const typeOf = (record: SagaRecord, before: JournalContent): string => {
   if (record.kind !== 'ended') return `saga.${record.kind}`
+  const begun = before.entries.map((entry) => entry.record).findLast(({ kind }) => kind === 'started')
   const types = {
-    completed: spec?.start === false ? 'container.created' : 'container.running',
+    completed:
+      begun?.kind === 'started' && begun.input['start'] === false ? 'container.created' : 'container.running',
     compensated: 'container.failed',
     undone: 'container.deleted',
     stuck: 'container.stuck',
@@ -67,14 +68,10 @@ export const containerJournal = ({ bus, id, commandId, content, log, signal }: J
     read: async () =>
       (known = await retrying(async () => (await readContainer(bus, id)).content, { signal, log })),
     append: async (record, { expectedSequence, messageId }) => {
-      const begun = [...known.entries.map((entry) => entry.record), record].findLast(
-        ({ kind }) => kind === 'started',
-      )
-      const spec = begun?.kind === 'started' ? ContainerSpec.safeParse(begun.input).data : undefined
       const event = {
         kind: 'container',
         id,
-        type: typeOf(record, spec),
+        type: typeOf(record, known),
         messageId: `${id}:${messageId}`,
         commandId,
         data: { ...summary(record, known), record },

@@ -1,3 +1,5 @@
+import { ErrorCode, NatsError } from 'nats'
+
 /** The only door to the NATS client: what the bus uses of it. */
 export {
   type ConsumerConfig,
@@ -21,3 +23,10 @@ export {
   nkeyAuthenticator,
   nkeys,
 } from 'nats'
+
+const { errorForCode } = NatsError
+const cancelled = errorForCode(ErrorCode.Cancelled)
+
+// The client makes this error for each request that has been answered, with a stack that nobody reads.
+NatsError.errorForCode = (code, cause) =>
+  code === ErrorCode.Cancelled && cause === undefined ? cancelled : errorForCode(code, cause)
