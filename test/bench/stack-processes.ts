@@ -13,12 +13,17 @@ const readOf = (pid: number, file: string): Promise<string> =>
 const statOf = async (pid: number): Promise<string[]> =>
   (await readOf(pid, 'stat')).replace(/^.*\) /s, '').split(' ')
 
-/** The processes of a stack with all they have started; containers and their monitors are nobody's children. */
+/** A container's monitor, a child of the one that is kept loaded for it; what it takes is the container's. */
+const isMonitor = async (pid: number): Promise<boolean> =>
+  (await readOf(pid, 'cmdline')).includes('\0--bundle\0')
+
+/** The processes of a stack with all they have started, but for containers and their monitors. */
 const pidsOf = async (config: Config): Promise<number[]> => {
   const info = await readStackInfo(config)
   const pids = new Set(Object.values(info?.pids ?? {}))
   const all = (await readdir('/proc')).filter((name) => /^\d+$/.test(name)).map(Number)
-  const parents = await Promise.all(all.map(async (pid) => [pid, Number((await statOf(pid))[1])] as const))
+  const parentOf = async (pid: number) => ((await isMonitor(pid)) ? 0 : Number((await statOf(pid))[1]))
+  const parents = await Promise.all(all.map(async (pid) => [pid, await parentOf(pid)] as const))
   for (let before = -1; before !== pids.size;) {
     before = pids.size
     for (const [pid, parent] of parents) if (pids.has(parent)) pids.add(pid)

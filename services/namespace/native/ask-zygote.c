@@ -23,7 +23,7 @@ __attribute__((noreturn)) static void become_zygote(const char *conmon, const ch
 	static char title[COMMAND_LINE_BYTES];
 	static char preload[PATH_BYTES + 16];
 	(void)snprintf(preload, sizeof preload, "LD_PRELOAD=%s", library);
-	memset(title, '.', sizeof title - 1);
+	(void)snprintf(title, sizeof title, "%-*s", (int)sizeof title - 1, "(kept loaded for monitors)");
 	char *args[] = { (char *)conmon, title, NULL }, *environment[] = { preload, NULL };
 	const int nothing = open("/dev/null", O_RDWR);
 	if (nothing >= 0 && dup2(nothing, STDIN_FILENO) == STDIN_FILENO && dup2(nothing, STDOUT_FILENO) == STDOUT_FILENO &&
