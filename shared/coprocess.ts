@@ -71,7 +71,8 @@ const run = (program: string, args: readonly string[]) => {
   const settle = (number: number, reply: TaskReply | Failure) => {
     waiting.get(number)?.(reply)
     waiting.delete(number)
-    if (waiting.size === 0) hold(false)
+    // Whoever lets it end waits for that.
+    if (waiting.size === 0 && !ended) hold(false)
   }
   const abandon = (why: string) => {
     ended = true

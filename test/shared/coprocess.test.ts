@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -77,4 +78,14 @@ test('a task without an answer in time is given up, and one that is too long ref
   await coprocess.ask(scripted(directory, 'while ! test -p fifo; do :; done; echo go > fifo; echo >&3'))
   await t.throwsAsync(coprocess.ask(['x'.repeat(1 << 16)]), { code: 'invalid_message' })
   t.is((await coprocess.ask(['ready'])).errno, 0)
+})
+
+test('whoever ends one waits for tasks that were given up, though one still answers', async (t) => {
+  const directory = await temporary(t)
+  const coprocess = spawner()
+  const given = (script: string) =>
+    t.throwsAsync(coprocess.ask(scripted(directory, script), 200), { code: 'timeout' })
+  await Promise.all([given('sleep 0.4'), given('sleep 0.8; : > written')])
+  await coprocess.end()
+  t.true(existsSync(join(directory, 'written')))
 })
