@@ -22,11 +22,14 @@ const pidsOf = async (config: Config): Promise<number[]> => {
   const info = await readStackInfo(config)
   const pids = new Set(Object.values(info?.pids ?? {}))
   const all = (await readdir('/proc')).filter((name) => /^\d+$/.test(name)).map(Number)
-  const parentOf = async (pid: number) => ((await isMonitor(pid)) ? 0 : Number((await statOf(pid))[1]))
-  const parents = await Promise.all(all.map(async (pid) => [pid, await parentOf(pid)] as const))
+  const parents = await Promise.all(all.map(async (pid) => [pid, Number((await statOf(pid))[1])] as const))
+  const monitors = new Set<number>()
   for (let before = -1; before !== pids.size;) {
     before = pids.size
-    for (const [pid, parent] of parents) if (pids.has(parent)) pids.add(pid)
+    for (const [pid, parent] of parents) {
+      if (!pids.has(parent) || pids.has(pid) || monitors.has(pid)) continue
+      ;((await isMonitor(pid)) ? monitors : pids).add(pid)
+    }
   }
   return [...pids]
 }
