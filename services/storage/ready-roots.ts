@@ -1,14 +1,10 @@
-import { mkdir, readdir } from 'node:fs/promises'
-import { join } from 'node:path'
-import { ulid } from 'ulid'
 import { Failure } from '../../shared/failure.ts'
 import type { Log } from '../../shared/log.ts'
 import { operating } from '../../shared/operating.ts'
-import { type Recorder, type TranscriptEntry, createRecorder } from '../../shared/recorder.ts'
-import { deleteSubvolume, renameSubvolume, snapshot, subvolumeState } from './btrfs.ts'
-import { imagePath } from './image-catalogue.ts'
+import { type Recorder, createRecorder } from '../../shared/recorder.ts'
+import { renameSubvolume, subvolumeState } from './btrfs.ts'
+import { type ReadyRoot, createRootMaker, slots } from './root-maker.ts'
 import type { StorageHost } from './root-snapshot.ts'
-import { requireSpace } from './space.ts'
 
 /** Images that roots are kept ready of: those that were used last. */
 const mostImages = 4
@@ -18,20 +14,6 @@ const mostImages = 4
  * of its own must not make others wait.
  */
 const quietMs = 25
-
-/**
- * Directories that roots are made in. A snapshot holds its directory until its transaction is written, so that
- * those in one directory take a transaction each, and those in several share one.
- */
-const slots = 32
-
-interface ReadyRoot {
-  path: string
-  /** How it was made, for the record of the container that gets it. */
-  made: readonly TranscriptEntry[]
-  /** When, by `performance.now()`. */
-  at: number
-}
 
 /** What there is of one image. */
 interface Stock {
@@ -48,42 +30,6 @@ interface ReadyRootsParts {
   host: () => StorageHost
   /** Keeps the file system from being released meanwhile. */
   inUse: <T>(act: () => Promise<T>) => Promise<T>
-}
-
-/** Makes roots in turn in the slots, and deletes them. */
-const createMaker = (host: () => StorageHost) => {
-  let turn = 0
-  const slotPath = (slot: number): string => join(host().config.names.readyRoots, String(slot))
-  const discard = async (paths: readonly string[], record: Recorder): Promise<void> => {
-    for (const path of paths)
-      if ((await subvolumeState(path)) === 'subvolume') await deleteSubvolume(record, path)
-  }
-  return {
-    discard,
-    make: async (digest: string): Promise<ReadyRoot | undefined> => {
-      const { config, hasQuota } = host()
-      const { names, rootSizeBytes } = config
-      if ((await subvolumeState(imagePath(names, digest))) !== 'subvolume') return undefined
-      requireSpace(config, 'have a root ready')
-      const record = createRecorder()
-      const path = join(slotPath(turn++ % slots), ulid())
-      await snapshot(record, imagePath(names, digest), path, hasQuota ? rootSizeBytes : undefined)
-      return { path, made: record.entries, at: performance.now() }
-    },
-    /** Makes the slots, and deletes what an earlier process had ready. */
-    prepare: async (record: Recorder): Promise<void> => {
-      const { readyRoots } = host().config.names
-      for (let slot = 0; slot < slots; slot++) await mkdir(slotPath(slot), { recursive: true, mode: 0o700 })
-      const left = await readdir(readyRoots)
-      await Promise.all(
-        left.map(async (name) => {
-          const path = join(readyRoots, name)
-          const within = (await subvolumeState(path)) === 'subvolume' ? [] : await readdir(path)
-          await discard([path, ...within.map((root) => join(path, root))], record)
-        }),
-      )
-    },
-  }
 }
 
 /** Fills what was taken from when launches pause; a failure is told in the service's log. */
@@ -123,7 +69,7 @@ const createRefill = (fill: () => Promise<void>) => {
  */
 export const createReadyRoots = ({ host, inUse }: ReadyRootsParts) => {
   const stocks = new Map<string, Stock>()
-  const { make, discard, prepare } = createMaker(host)
+  const { make, discard, prepare } = createRootMaker(host)
 
   const forget = async (digest: string, record: Recorder): Promise<void> => {
     const roots = stocks.get(digest)?.roots ?? []

@@ -129,8 +129,10 @@ static int perform(char **words, size_t count, char *said, size_t size)
 {
 	static char *environment[MAX_WORDS + 1];
 	uint64_t variables = 0;
-	if (count == 1 && strcmp(words[0], "ready") == 0)
-		return snprintf(said, size, "%s", preloaded ? "preloaded" : "") < 0 ? EIO : 0;
+	if (count == 1 && strcmp(words[0], "ready") == 0) {
+		(void)snprintf(said, size, "%s", preloaded ? "preloaded" : "");
+		return 0;
+	}
 	if (count < 5 || strcmp(words[0], "launch") != 0 || number(words[2], count - 5, &variables))
 		return EINVAL;
 	memcpy(environment, words + 4, (size_t)variables * sizeof *words);
