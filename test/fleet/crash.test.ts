@@ -48,8 +48,14 @@ const leaksOf = async (host: Host): Promise<string> => {
   return exitCode === 0 ? '' : `${stdout}${stderr}`
 }
 /** After a reconciliation at most. */
-const expectNoLeaks = (host: Host) =>
-  eventually('there is no leak', async () => (await leaksOf(host)) === '', 60_000)
+const expectNoLeaks = async (host: Host): Promise<void> => {
+  let left = ''
+  try {
+    await eventually('there is no leak', async () => (left = await leaksOf(host)) === '', 60_000)
+  } catch (error) {
+    throw new Error(`still there: ${left}`, { cause: error })
+  }
+}
 
 const list = async () =>
   (await askPages(client.bus, verbs.containerList, { all: true })).flatMap(({ containers }) => containers)
