@@ -36,20 +36,31 @@ export interface PendingCommand {
 /** Far more than the server sends of messages in one answer. */
 const mostAtOnce = 10_000
 
+/** The command may have been stored or not: by its message id the server knows it again. */
+const isLost = (error: unknown): boolean =>
+  error instanceof Failure && ['timeout', 'unavailable'].includes(error.code)
+
 /** Commands, kept until they have their outcome. */
 export const workQueue = (connection: NatsConnection) => ({
-  /** Publishes a command; the receipt says that the work queue has it. */
+  /** Publishes a command; the receipt says that the work queue has it. With a message id it is asked for again when it does not come. */
   publishCommand: async (subject: string, body: unknown, { messageId }: { messageId?: string } = {}) => {
-    try {
-      const options = messageId ? { msgID: messageId } : {}
+    const options = messageId ? { msgID: messageId } : {}
+    const publish = async () => {
       const published = jetstream(connection).publish(subject, encode(body), options)
-      const { stream, seq, duplicate } = await unlessLost(connection, published)
+      const { stream, seq, duplicate } = await unlessLost(connection, published).catch((error: unknown) => {
+        throw failureOf(error, `cannot publish ${subject}`)
+      })
       return { stream, sequence: seq, duplicate }
+    }
+    try {
+      return await publish().catch((error: unknown) => {
+        if (!messageId || !isLost(error)) throw error
+        return publish()
+      })
     } catch (error) {
-      const failure = failureOf(error, `cannot publish ${subject}`)
-      if (failure.code !== 'timeout') throw failure
+      if (!(error instanceof Failure) || error.code !== 'timeout') throw error
       // A server that cannot write does not answer.
-      const reason = `${failure.message}: the bus has not stored it; its disk may be full`
+      const reason = `${error.message}: the bus has not stored it; its disk may be full`
       throw new Failure('timeout', reason, { cause: error })
     }
   },

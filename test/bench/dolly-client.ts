@@ -5,7 +5,6 @@ import { connectBus } from '../../shared/bus.ts'
 import type { Config } from '../../shared/config.ts'
 import { type CloudEvent, outcomeTypes } from '../../shared/contracts/event.ts'
 import { verbs } from '../../shared/contracts/verbs.ts'
-import { Failure } from '../../shared/failure.ts'
 import { createLog } from '../../shared/log.ts'
 import { subjects } from '../../shared/subjects.ts'
 
@@ -23,16 +22,6 @@ export const dollyClient = async (config: Config) => {
     if (isOutcome(event)) waiting.get(event.commandid ?? '')?.(event)
   })
 
-  /** Two thousand at once may wait longer for their receipts than one does: again, it is the same message. */
-  const publish = async (subject: string, body: object, messageId: string, until: number): Promise<void> => {
-    try {
-      await bus.publishCommand(subject, body, { messageId })
-    } catch (error) {
-      if (!(error instanceof Failure) || error.code !== 'timeout' || performance.now() > until) throw error
-      await publish(subject, body, messageId, until)
-    }
-  }
-
   const timed = async (
     subject: string,
     body: object,
@@ -48,7 +37,7 @@ export const dollyClient = async (config: Config) => {
     waiting.set(messageId, resolve)
     try {
       const start = performance.now()
-      const [event] = await Promise.all([promise, publish(subject, body, messageId, start + withinMs)])
+      const [event] = await Promise.all([promise, bus.publishCommand(subject, body, { messageId })])
       const duration = performance.now() - start
       if (event.type !== wanted)
         throw new Error(`${event.type}, not ${wanted}: ${JSON.stringify(event.data)}`)

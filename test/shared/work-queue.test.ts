@@ -1,5 +1,7 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import test from 'ava'
 import { Failure } from '../../shared/failure.ts'
+import { patienceMs } from '../../shared/patience.ts'
 import { subjects } from '../../shared/subjects.ts'
 import { startNatsServer } from '../helpers/stack.ts'
 
@@ -15,4 +17,21 @@ test('what waits in the queue before a command is known, and a bus that is away 
   const error = await t.throwsAsync(bus.pendingCommands(subjects.create, sequence), { instanceOf: Failure })
   t.true(error?.retryable)
   await server.start()
+})
+
+test('a receipt that does not come in time is asked for again, and the command is there once', async (t) => {
+  await using server = await startNatsServer()
+  await using client = await server.bus('client')
+  const pid = server.pid()
+  if (pid === undefined) throw new Error('the server does not run')
+  process.kill(pid, 'SIGSTOP')
+  const published = client.publishCommand(subjects.create, { id: 'a' }, { messageId: 'once' })
+  // One answer's time and half of another.
+  await delay(patienceMs(7500)).finally(() => process.kill(pid, 'SIGCONT'))
+  t.like(await published, { stream: 'COMMANDS', sequence: 1 })
+  await using bus = await server.bus('orchestrator')
+  t.deepEqual(
+    (await bus.pendingCommands(subjects.create)).map(({ messageId }) => messageId),
+    ['once'],
+  )
 })
