@@ -128,8 +128,8 @@ const run = (program: string, args: readonly string[]) => {
 }
 
 /**
- * A native program that does tasks beside this one, several at a time: a task costs a fork of a program
- * of a few pages instead of a process that Node starts. Started when first used, and anew after it died.
+ * A native program that does tasks beside this one, several at a time: a task costs a thread of it instead of a
+ * process that Node starts. Started when first used, and anew after it died.
  */
 export const createCoprocess = (program: string, args: () => readonly string[] = () => []) => {
   let current: ReturnType<typeof run> | undefined

@@ -1,4 +1,4 @@
-/* Small tasks for a Node process, each done by a fork of its own: requests on standard input, replies on standard output. */
+/* Small tasks for a Node process, each done by a thread with descriptors of its own: requests on standard input, replies on standard output. */
 #ifndef DOLLY_COPROCESS_H
 #define DOLLY_COPROCESS_H
 
@@ -6,7 +6,7 @@
 
 enum { MAX_REQUEST_BYTES = 1 << 16, MAX_WORDS = 256, SAID_BYTES = 2048 };
 
-/* Answers 0 or an errno; what it writes to `said` (one line, else empty) goes with the answer. */
+/* Several at a time; what it opens is closed when it has answered. Answers 0 or an errno; what it writes to `said` (one line, else empty) goes with the answer. */
 typedef int (*task_fn)(char **words, size_t count, char *said, size_t size);
 
 /* The words of a request whose last byte is NUL, followed by NULL; answers how many, more than MAX_WORDS when there is no room. */

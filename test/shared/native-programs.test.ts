@@ -57,7 +57,7 @@ const spoilt = (words: readonly string[]): fc.Arbitrary<string[]> => {
     )
 }
 
-/** A sanitizer that finds something ends the task's fork without an answer. */
+/** A sanitizer that finds something ends the program, without an answer. */
 const expectAnswered = async (t: ExecutionContext, one: Coprocess, honest: readonly string[][]) => {
   t.log(`seed ${seed}`)
   const sample = fc.sample(fc.oneof(...honest.map(spoilt)), { numRuns: requests, seed })

@@ -38,7 +38,7 @@ static bool is_called(uint32_t id, const char *name)
 
 static int is_attached(int cgroup, const char *name, bool *attached)
 {
-	static uint32_t ids[MOST_ATTACHED];
+	uint32_t ids[MOST_ATTACHED];
 	union bpf_attr query = { .query = { .target_fd = (uint32_t)cgroup,
 					    .attach_type = BPF_CGROUP_DEVICE,
 					    .prog_ids = pointer(ids),
@@ -74,7 +74,7 @@ static size_t decode(const char *hex, unsigned char *bytes, size_t size)
 
 static int load(const char *name, const char *hex)
 {
-	static struct bpf_insn instructions[MOST_INSTRUCTIONS];
+	struct bpf_insn instructions[MOST_INSTRUCTIONS];
 	const size_t bytes = decode(hex, (unsigned char *)instructions, sizeof instructions);
 	union bpf_attr program = { .prog_type = BPF_PROG_TYPE_CGROUP_DEVICE,
 				   .insn_cnt = (uint32_t)(bytes / sizeof *instructions),

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/close_range.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -50,6 +51,8 @@ static bool furnish(const struct monitor *monitor, int sync)
 __attribute__((noreturn)) static void become(const struct monitor *monitor, int sync)
 {
 	const int answer = spare(sync);
+	(void)signal(SIGCHLD, SIG_DFL);
+	(void)signal(SIGPIPE, SIG_DFL);
 	if (furnish(monitor, answer))
 		execve(monitor->args[0], monitor->args, monitor->environment);
 	(void)dprintf(SYNC_FD, "cannot run %s: %s\n", monitor->args[0], strerror(errno));
@@ -74,7 +77,7 @@ static int first_line(int fd, char *said, size_t size)
 	}
 }
 
-/* Where the service says that the plan is there. Open as long as somebody wants the launch; never closed, since a fork exits next. */
+/* Where the service says that the plan is there. Open as long as somebody wants the launch; closed with the task's descriptors. */
 static int hold_plan_fifo(const char *directory)
 {
 	char file[PATH_BYTES];
@@ -127,7 +130,7 @@ static int launch(const struct monitor *monitor, char *said, size_t size)
 /* `launch ERRORS COUNT DIRECTORY VARIABLE… PROGRAM ARGUMENT…`, or `ready`, which says whether conmon is loaded. */
 static int perform(char **words, size_t count, char *said, size_t size)
 {
-	static char *environment[MAX_WORDS + 1];
+	char *environment[MAX_WORDS + 1] = { NULL };
 	uint64_t variables = 0;
 	if (count == 1 && strcmp(words[0], "ready") == 0) {
 		(void)snprintf(said, size, "%s", preloaded ? "preloaded" : "");

@@ -18,11 +18,13 @@
 #include <net/if.h>
 #include <netinet/ether.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -43,11 +45,8 @@ struct interface {
 	unsigned char prefix;
 };
 
-/* Who waits in the new namespace to be furnished: its pid, and pipes to and from it. */
-struct inhabitant {
-	pid_t pid;
-	int go, done;
-};
+/* Who keeps the new namespaces until they have a name. */
+enum { INHABITANT_STACK_BYTES = 1 << 14 };
 
 /* What was done so far, for the record: nanoseconds of each part. */
 struct record {
@@ -126,12 +125,9 @@ static int make_no_address(int socket, int index)
 	return error == EAFNOSUPPORT ? 0 : error;
 }
 
-/* In the new namespace: loopback, and what `eth0` is to be. */
-static int furnish(const struct interface *interface)
+/* By a socket of the namespace: loopback, and what `eth0` is to be. */
+static int furnish_by(int socket, const struct interface *interface)
 {
-	const int socket = open_rtnetlink();
-	if (socket < 0)
-		return errno;
 	const int error = set_link(socket, (int)if_nametoindex("lo"), IFF_UP);
 	if (error || !interface)
 		return error;
@@ -146,51 +142,50 @@ static int furnish(const struct interface *interface)
 	return addressed ? addressed : add_default_route(socket, interface, index);
 }
 
-static bool tell(int fd, int error)
+static int open_namespace(pid_t pid)
 {
-	return write(fd, &error, sizeof error) == sizeof error;
+	char path[64];
+	(void)snprintf(path, sizeof path, "/proc/%d/ns/net", (int)pid);
+	return open(path, O_RDONLY | O_CLOEXEC);
 }
 
-static int hear(int fd)
+/* A thread is in a network namespace by itself. */
+static int furnish(pid_t inhabitant, const struct interface *interface)
 {
-	int error = 0;
-	ssize_t got = 0;
-	do
-		got = read(fd, &error, sizeof error);
-	while (got < 0 && errno == EINTR);
-	return got == sizeof error ? error : ECHILD;
-}
-
-/* Says that it is there, waits for its interface, says that it is furnished, and waits for its end. */
-__attribute__((noreturn)) static void inhabit(bool owned, const struct interface *interface, int go, int done)
-{
-	if (unshare(CLONE_NEWNET | (owned ? CLONE_NEWUSER : 0))) {
-		(void)tell(done, errno);
-		_exit(1);
-	}
-	if (!tell(done, 0) || hear(go) || !tell(done, furnish(interface)))
-		_exit(1);
-	_exit(hear(go));
-}
-
-static int settle(struct inhabitant *inhabitant, bool owned, const struct interface *interface)
-{
-	int go[2], done[2];
-	if (pipe2(go, O_CLOEXEC) || pipe2(done, O_CLOEXEC))
+	const int home = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC), there = open_namespace(inhabitant);
+	if (home < 0 || there < 0 || setns(there, CLONE_NEWNET))
 		return errno;
-	inhabitant->pid = fork();
-	if (inhabitant->pid < 0)
-		return errno;
-	if (inhabitant->pid == 0) {
-		close(go[1]);
-		close(done[0]);
-		inhabit(owned, interface, go[0], done[1]);
-	}
-	close(go[0]);
-	close(done[1]);
-	inhabitant->go = go[1];
-	inhabitant->done = done[0];
-	return hear(inhabitant->done);
+	const int socket = open_rtnetlink();
+	const int error = socket < 0 ? errno : furnish_by(socket, interface);
+	return setns(home, CLONE_NEWNET) ? errno : error;
+}
+
+/* Nothing here may touch what it shares with the thread that made it, which is all memory. */
+static int inhabit(void *nothing)
+{
+	(void)nothing;
+	if (prctl(PR_SET_PDEATHSIG, (long)SIGKILL, 0, 0, 0) == 0)
+		for (;;)
+			pause();
+	return 1;
+}
+
+/* A process, since a user namespace is given its ids by way of one; without memory of its own, which would be copied. */
+static int settle(pid_t *inhabitant, bool owned, char *stack)
+{
+	const int flags = CLONE_NEWNET | CLONE_VM | SIGCHLD | (owned ? CLONE_NEWUSER : 0);
+	*inhabitant = clone(inhabit, stack + INHABITANT_STACK_BYTES, flags, NULL);
+	return *inhabitant < 0 ? errno : 0;
+}
+
+/* Gone before the answer: it is nobody that the namespace would seem to have. */
+static void unsettle(pid_t inhabitant)
+{
+	if (inhabitant <= 0)
+		return;
+	(void)kill(inhabitant, SIGKILL);
+	while (waitpid(inhabitant, NULL, 0) < 0 && errno == EINTR)
+		continue;
 }
 
 static int write_map(pid_t pid, const char *name, const char *map)
@@ -298,29 +293,22 @@ static int give_name(const char *path, pid_t pid)
 	return unlink(path) ? errno : error;
 }
 
-static int make(struct inhabitant *inhabitant, char **words, const struct interface *interface, struct record *record)
+static int make(pid_t inhabitant, char **words, const struct interface *interface, struct record *record)
 {
 	const bool owned = strcmp(words[2], "0") != 0;
-	const int shared = share_names();
-	if (shared)
-		return shared;
-	const int settled = settle(inhabitant, owned, interface);
-	note(record);
-	if (settled)
-		return settled;
-	const int mapped = owned ? map_ids(inhabitant->pid, words[1], words[2]) : 0;
+	const int mapped = owned ? map_ids(inhabitant, words[1], words[2]) : 0;
 	note(record);
 	if (mapped)
 		return mapped;
-	const int connected = interface ? connect_pair(interface, inhabitant->pid) : 0;
+	const int connected = interface ? connect_pair(interface, inhabitant) : 0;
 	note(record);
 	if (connected)
 		return connected;
-	const int furnished = tell(inhabitant->go, 0) ? hear(inhabitant->done) : EPIPE;
+	const int furnished = furnish(inhabitant, interface);
 	note(record);
 	if (furnished)
 		return furnished;
-	const int named = give_name(words[0], inhabitant->pid);
+	const int named = give_name(words[0], inhabitant);
 	note(record);
 	return named;
 }
@@ -347,15 +335,18 @@ static int perform(char **words, size_t count, char *said, size_t size)
 {
 	struct interface interface;
 	struct record record = { said, size, now() };
-	struct inhabitant inhabitant = { .go = -1, .done = -1 };
+	_Alignas(16) char stack[INHABITANT_STACK_BYTES];
+	pid_t inhabitant = -1;
 	const bool wired = count == 12;
 	if ((count != 4 && !wired) || strcmp(words[0], "make") != 0 || (wired && !parse(words + 4, &interface)))
 		return EINVAL;
-	const int error = make(&inhabitant, words + 1, wired ? &interface : NULL, &record);
-	close(inhabitant.go);
-	/* Gone before the answer: it is nobody that the namespace would seem to have. */
-	while (inhabitant.pid > 0 && waitpid(inhabitant.pid, NULL, 0) < 0 && errno == EINTR)
-		continue;
+	const int shared = share_names();
+	if (shared)
+		return shared;
+	const int settled = settle(&inhabitant, strcmp(words[3], "0") != 0, stack);
+	note(&record);
+	const int error = settled ? settled : make(inhabitant, words + 1, wired ? &interface : NULL, &record);
+	unsettle(inhabitant);
 	return error;
 }
 

@@ -163,7 +163,7 @@ static int resolve(const char *root, const char *path, char *said, size_t size)
 	const int found = open_within(top, path, &how);
 	if (found < 0)
 		return errno == ENOENT || errno == ENOTDIR ? 0 : errno;
-	(void)snprintf(link, sizeof link, "/proc/self/fd/%d", found);
+	(void)snprintf(link, sizeof link, "/proc/thread-self/fd/%d", found);
 	const ssize_t length = readlink(link, said, size);
 	if (length < 0 || (size_t)length >= size)
 		return length < 0 ? errno : ENAMETOOLONG;
