@@ -2,7 +2,7 @@ import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Config } from '../../shared/config.ts'
 import type { Leak } from '../../shared/contracts/operations.ts'
-import { Failure } from '../../shared/failure.ts'
+import { Failure, errnoOf } from '../../shared/failure.ts'
 import type { Recorder } from '../../shared/recorder.ts'
 import { subvolumeState } from './btrfs.ts'
 import { imageDevices, mountedAt, unmountCowFileSystem } from './cow-file-system.ts'
@@ -17,21 +17,28 @@ const containerRoots = async (directory: string): Promise<Leak[]> =>
     }),
   )
 
+const listMounted = async ({ names }: Config): Promise<Leak[]> => [
+  { kind: 'mount', name: names.cowfs, container: null },
+  ...(await containerRoots(names.containers)),
+  ...listUses(names).map(({ id, volume }) => ({
+    kind: 'volume-use',
+    name: `${volume} of ${id}`,
+    container: id,
+  })),
+]
+
 /** What storage has on the host: the loop device, the mount, and each container's root and volumes. */
 export const listStorage = async (config: Config): Promise<Leak[]> => {
-  const { names } = config
+  const { cowfs } = config.names
   const loops = (await imageDevices(config)).map((name) => ({ kind: 'loop', name, container: null }))
-  if (!(await mountedAt(names.cowfs))) return loops
-  return [
-    ...loops,
-    { kind: 'mount', name: names.cowfs, container: null },
-    ...(await containerRoots(names.containers)),
-    ...listUses(names).map(({ id, volume }) => ({
-      kind: 'volume-use',
-      name: `${volume} of ${id}`,
-      container: id,
-    })),
-  ]
+  if (!(await mountedAt(cowfs))) return loops
+  try {
+    return [...loops, ...(await listMounted(config))]
+  } catch (error) {
+    // A release was quicker.
+    if (errnoOf(error) === 'ENOENT' && !(await mountedAt(cowfs))) return loops
+    throw error
+  }
 }
 
 /** Unmounts and detaches; refuses with `busy` while a container has a root. Images stay in the file. */

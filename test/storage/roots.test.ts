@@ -220,6 +220,19 @@ test('whoever asks while a release is under way does not mount the file system a
   t.deepEqual(loopsOf(stack.config.names.image), [])
 })
 
+test('a release that is asked for twice succeeds, and so does a look at what is being released', async (t) => {
+  await using stack = await storageStack()
+  const releasing = new AbortController()
+  const look = async () => {
+    for (; !releasing.signal.aborted; await nextTurn()) await stack.request(objects.storage, {})
+  }
+  const looks = Array.from({ length: 20 }, look)
+  await nextTurn()
+  await Promise.all([1, 2, 3].map(() => stack.request(release.storage, {}))).finally(() => releasing.abort())
+  await t.notThrowsAsync(Promise.all(looks))
+  t.is(mountLine(stack.config.names.cowfs), undefined)
+})
+
 test('many roots are made and deleted at the same time', async (t) => {
   await using stack = await storageStack()
   const ids = Array.from({ length: 30 }, (_, index) => `many-${index}`)
