@@ -117,8 +117,8 @@ test('a host that has joined has units of its services alone, and Compose is tol
 test('Compose passes on every setting of a service', async (t) => {
   const text = await readFile(join(projectDirectory, 'deploy/compose.yaml'), 'utf8')
   const passed = /^x-settings:.*\n((?:  .*\n)+)/m.exec(text)?.[1] ?? ''
-  // Where the bus is and who is on it each service is given; the rest is files of the host, or the server's own.
-  const otherwise = /^DOLLY_(NATS_.*|COWFS)$/
+  // Where the bus is and who is on it each service is given; the rest is files of the host, or the tests' own.
+  const otherwise = /^DOLLY_(NATS_.*|COWFS|MATRIX_SAMPLE|TIME_FACTOR)$/
   for (const name of Object.keys(environmentOf(loadConfig())))
     if (name.startsWith('DOLLY_') && !otherwise.test(name))
       t.regex(passed, new RegExp(`^  ${name}:`, 'm'), name)

@@ -142,7 +142,7 @@ test.serial(
     for (let n = 0; n < 20; n++) await client.remove((await client.create({ id: 'again' })).id)
     await eventually('the list shows it no more', async () => (await list()).length === 0)
     await client.remove((await client.create({ id: 'again' })).id)
-    t.true(performance.now() - began < patienceMs(6000), 'an id is free again when its container is gone')
+    t.true(performance.now() - began < patienceMs(15_000), 'an id is free again when its container is gone')
     const one = await client.create({})
     t.is(await revision(), before)
     const messages = ['a', 'b', 'c'].map((id) => ({ id: `many-${id}`, image: 'busybox', command: ['true'] }))
