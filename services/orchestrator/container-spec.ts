@@ -1,6 +1,6 @@
 import type { ContainerCreate } from '../../shared/contracts/container-create.ts'
 import type { ContainerSpec } from '../../shared/contracts/container-spec.ts'
-import { withTag } from '../../shared/contracts/identity.ts'
+import { isUlid, withTag } from '../../shared/contracts/identity.ts'
 import type { Resources } from '../../shared/contracts/oci.ts'
 import { durationMs, quantity } from '../../shared/contracts/quantity.ts'
 import { Failure } from '../../shared/failure.ts'
@@ -130,6 +130,13 @@ const autoRemoveOf = ({ auto_remove = false, restart = 'no' }: ContainerCreate):
   throw new Failure('invalid_message', 'auto_remove and restart contradict each other: give one')
 }
 
+/** A container without a name is called by its id, and has no lease of it. */
+const nameOf = ({ name = '' }: ContainerCreate, id: string): string => {
+  if (name === id || !isUlid(name)) return name || id
+  const reason = `name: "${name}" is the form of an id, by which only its own container is called; give another name`
+  throw new Failure('invalid_message', reason)
+}
+
 /** The container a message asks for, in OCI shapes. Throws `Failure` (`invalid_message`) for what no schema can say. */
 export const containerSpec = (
   message: ContainerCreate,
@@ -144,7 +151,7 @@ export const containerSpec = (
   return {
     id,
     node,
-    name: message.name ?? id,
+    name: nameOf(message, id),
     image: withTag(message.image),
     hostname: message.hostname ?? id.slice(0, 12),
     domainname: message.domainname,

@@ -1,4 +1,5 @@
 import type { Bus } from '../../shared/bus.ts'
+import { isUlid } from '../../shared/contracts/identity.ts'
 import type { Leak } from '../../shared/contracts/operations.ts'
 import { Failure } from '../../shared/failure.ts'
 import type { LocalSteps } from './executor.ts'
@@ -12,12 +13,21 @@ export const nameLeases = async (bus: Bus): Promise<Leak[]> => {
   return entries.map(({ key, value }) => ({ kind: 'name', name: key.replaceAll('=', '.'), container: value }))
 }
 
+interface Named {
+  id: string
+  name: string
+}
+
+/** A container that was given no name is called by its id, which nobody else can be called: there is nothing to lease. */
+const isUnnamed = ({ id, name }: Named): boolean => name === id && isUlid(id)
+
 /** Leases a container's name: one key of the `names` bucket, made by compare-and-set. */
 export const nameStep = async (bus: Bus): Promise<LocalSteps> => {
   const bucket = await bus.bucket('names')
   return {
     name: {
-      do: async ({ id, name }: { id: string; name: string }) => {
+      do: async ({ id, name }: Named) => {
+        if (isUnnamed({ id, name })) return {}
         try {
           await bucket.create(keyOf(name), id)
         } catch (error) {
@@ -32,7 +42,8 @@ export const nameStep = async (bus: Bus): Promise<LocalSteps> => {
         }
         return {}
       },
-      undo: async ({ id, name }: { id: string; name: string }) => {
+      undo: async ({ id, name }: Named) => {
+        if (isUnnamed({ id, name })) return
         const holder = await bucket.get(keyOf(name))
         if (holder?.operation === 'PUT' && holder.string() === id)
           await bucket.delete(keyOf(name), { previousSeq: holder.revision })

@@ -16,6 +16,9 @@ export const ContainerName = z
     'a name has 1 to 128 of A-Z, a-z, 0-9, "_", "." and "-", and begins with a letter or digit',
   )
 
+/** Whether a text is a ULID, as ids are that nobody chose: no other container may be called so. */
+export const isUlid = (text: string): boolean => /^[0-7][0-9A-HJKMNP-TV-Z]{25}$/.test(text)
+
 /** A host's name: one NATS subject token. */
 export const NodeName = z
   .string()

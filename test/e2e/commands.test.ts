@@ -54,6 +54,18 @@ test.serial('the list shows at once what has an outcome, and no more what is gon
   }
 })
 
+test.serial('a container without a name has a lease of none, and no other is called by its id', async (t) => {
+  const { id } = await containerFor(t, client, sleeping())
+  t.is((await ask(client.bus, verbs.containerGet, { container: id })).name, id)
+  t.deepEqual(
+    (await (await stack.inside.bucket('names')).entries()).filter(({ value }) => value === id),
+    [],
+  )
+  const other = await client.outcome(await publish(subjects.create, sleeping({ name: id })))
+  t.is(other.type, 'container.rejected')
+  t.regex(String(other.data['reason']), /is the form of an id/)
+})
+
 test.serial('a list larger than a message comes in pages', async (t) => {
   const environment = { LARGE: 'x'.repeat(120_000) }
   const ids: string[] = []

@@ -118,6 +118,7 @@ const refusals: [object, RegExp][] = [
   [{ blkio_config: { wieght: 1 } }, /^unknown key "wieght" in blkio_config/],
   [{ id: 'no/slash' }, /^id: an id has 1 to 64/],
   [{ name: '-x' }, /^name: a name has 1 to 128/],
+  [{ name: '01M8KHFAXDT691ERN71S0Q3V5Z' }, /^name: "01M8K.*" is the form of an id, by which only its own/],
   [{ image: 'Upper' }, /^image: an image is named as name\[:tag\]/],
   [{ hostname: 'under_score' }, /^hostname: is a host name/],
   [{ working_dir: 'srv' }, /^working_dir: is an absolute path/],
