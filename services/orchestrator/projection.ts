@@ -6,7 +6,8 @@ import type { Log } from '../../shared/log.ts'
 import { idOfEvent } from '../../shared/subjects.ts'
 import { Failure } from '../../shared/failure.ts'
 import { retrying } from '../../shared/retry.ts'
-import { createProjector } from './projector.ts'
+import { recoverList } from './list-recovery.ts'
+import { createProjector, isJustBegun } from './projector.ts'
 
 /** How long a question waits for the list to take in what is already on the log. */
 const behindMs = 2000
@@ -65,9 +66,15 @@ export const createProjection = async ({ bus, node, log, signal }: ProjectionPar
   }
 
   const consume = () => {
-    const handle = async (events: readonly StoredEvent[]): Promise<void> => {
-      const byId = Object.entries(Object.groupBy(events, ({ subject }) => idOfEvent(subject)))
-      await Promise.all(byId.map(([id, came = []]) => projector.take(id, came)))
+    const handle = async (events: readonly StoredEvent[], hurried: boolean): Promise<StoredEvent[]> => {
+      const byId = [...Map.groupBy(events, ({ subject }) => idOfEvent(subject))]
+      const mayWait = (came: readonly StoredEvent[]) => !hurried && isJustBegun(came)
+      const [later, now] = [
+        byId.filter(([, came]) => mayWait(came)),
+        byId.filter(([, came]) => !mayWait(came)),
+      ]
+      await Promise.all(now.map(([id, came]) => projector.take(id, came)))
+      return later.flatMap(([, came]) => came)
     }
     const { hurry, ended } = bus.consumeEvents('projector', handle, signal)
     return {
@@ -108,6 +115,20 @@ export const createProjection = async ({ bus, node, log, signal }: ProjectionPar
   await ready
   if ((await bucket.get(completeKey))?.operation !== 'PUT') await rebuild()
   const consuming = consume()
+  const recover = async (): Promise<void> => {
+    const act = () =>
+      recoverList({ bus, shown: (id) => known.get(id), project: (id) => projector.project(id) })
+    try {
+      const count = await retrying(act, { signal, log })
+      if (count > 0) log.info({ containers: count }, 'the list was behind the log')
+    } catch (error) {
+      if (!(error instanceof Failure)) throw error
+      if (!signal.aborted) log.warn({ reason: error.message }, 'cannot compare the list with the log')
+    }
+  }
+  void recover()
+  // The server may have been killed, and have lost what it had said that it has.
+  bus.onReconnect(() => void recover())
   return {
     list: (): Container[] => [...known.values()].toSorted((a, b) => b.createdAt.localeCompare(a.createdAt)),
     get: (id: string) => known.get(id),

@@ -12,7 +12,20 @@ import { createRecentLogs } from './recent-logs.ts'
 /** Journal events that change nothing a list shows. */
 const silent = new Set(['saga.progressed', 'saga.resumed', 'container.rejected', checkpointType])
 
-const isSilent = ({ event }: StoredEvent): boolean => event !== undefined && silent.has(event.type)
+/** Whether the event changes nothing that the list shows. */
+export const isSilent = ({ event }: StoredEvent): boolean => event !== undefined && silent.has(event.type)
+
+/** How long the list does without a container that is being made: most are whole before, and take one write. */
+const launchMs = 250
+
+/** Whether a launch that has just begun is all that is told: by clocks that agree. */
+export const isJustBegun = (came: readonly StoredEvent[]): boolean =>
+  came.every(
+    ({ event, expected }) =>
+      event?.type === 'saga.started' &&
+      expected === 0 &&
+      Math.abs(Date.now() - Date.parse(event.time)) < launchMs,
+  )
 
 interface ProjectorParts {
   bus: Bus
@@ -27,6 +40,7 @@ interface ProjectorParts {
 interface Entry {
   revision: number
   isMark: boolean
+  value?: string
 }
 
 /** Writes to the `containers` bucket what the logs of containers come to. */
@@ -39,7 +53,8 @@ export const createProjector = ({ bus, bucket, node, log, signal }: ProjectorPar
     if (known) await bounded({ bus, log }, id, known)
     const previousSeq = entry?.revision ?? 0
     if (container && container.status !== 'deleted' && container.status !== 'failed') {
-      const revision = await bucket.put(id, JSON.stringify(container), { previousSeq })
+      const value = JSON.stringify(container)
+      const revision = value === entry?.value ? previousSeq : await bucket.put(id, value, { previousSeq })
       if (known?.saga && known.saga.phase !== 'ended') recent.keep(id, { events: [...events], revision })
       return
     }
@@ -51,8 +66,12 @@ export const createProjector = ({ bus, bucket, node, log, signal }: ProjectorPar
   const readAndWrite = async (id: string): Promise<void> => {
     // The entry first: if it is still the last when it is replaced, what is written is no older than what it said.
     const entry = await bucket.get(id)
-    const seen = entry === null ? undefined : { revision: entry.revision, isMark: entry.operation !== 'PUT' }
-    await write(id, await viewContainer(bus, id, node), seen)
+    const seen = entry && {
+      revision: entry.revision,
+      isMark: entry.operation !== 'PUT',
+      value: entry.string(),
+    }
+    await write(id, await viewContainer(bus, id, node), seen ?? undefined)
   }
 
   /** Goes on from what was written last, without a look at the log; answers false when that is needed. */

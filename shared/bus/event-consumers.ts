@@ -42,12 +42,12 @@ export const eventConsumers = (connection: NatsConnection, log: Log) => {
   }
   return {
     /**
-     * Hands the events of a durable consumer to `handle`, those of a moment together; acknowledged when it resolves.
-     * `hurry` hands over at once what has come.
+     * Hands the events of a durable consumer to `handle`, those of a moment together; acknowledged when it resolves,
+     * but for those that it answers, which it gets again with what comes next. `hurry` hands over at once what has come.
      */
     consumeEvents: (
       durable: string,
-      handle: (events: StoredEvent[]) => Promise<void>,
+      handle: (events: StoredEvent[], hurried: boolean) => Promise<readonly StoredEvent[]>,
       signal: AbortSignal,
     ) => {
       const batches = gather<JsMsg>(gatherMs)
@@ -55,10 +55,14 @@ export const eventConsumers = (connection: NatsConnection, log: Log) => {
         for await (const message of consume(connection, 'EVENTS', durable, signal)) batches.add(message)
       }
       const hand = async () => {
-        for await (const batch of batches.take()) {
-          await handle(batch.map(received))
+        for await (const { items, hurried } of batches.take()) {
+          const inOrder = items.toSorted((a, b) => a.seq - b.seq)
+          const later = new Set(
+            (await handle(inOrder.map(received), hurried)).map(({ sequence }) => sequence),
+          )
           // Together, so that they leave in one write.
-          for (const message of batch) message.ack()
+          for (const message of items) if (!later.has(message.seq)) message.ack()
+          for (const message of items) if (later.has(message.seq)) batches.add(message)
         }
       }
       return { hurry: batches.hurry, ended: Promise.all([receive().finally(batches.end), hand()]) }
@@ -75,7 +79,7 @@ export const eventConsumers = (connection: NatsConnection, log: Log) => {
     ) => {
       const done = gather<JsMsg>(gatherMs)
       const acknowledge = async () => {
-        for await (const batch of done.take()) for (const message of batch) message.ack()
+        for await (const { items } of done.take()) for (const message of items) message.ack()
       }
       const consider = async () => {
         for await (const message of consume(connection, 'EVENTS', durable, signal)) {

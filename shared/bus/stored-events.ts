@@ -10,8 +10,8 @@ const directGet = (stream: string): string => `$JS.API.DIRECT.GET.${stream}`
 export interface EventRange {
   /** A subject, or a pattern of subjects. */
   subject: string
-  /** The first sequence that counts. */
-  from: number
+  /** The first sequence that counts, or the time from which on all do. */
+  from: number | Date
   /** The most events at once. */
   batch: number
 }
@@ -39,7 +39,8 @@ export const storedMessages = async (
   { subject, from, batch }: EventRange,
 ): Promise<StoredMessage[]> => {
   const found: StoredMessage[] = []
-  const query = encode({ seq: from, batch, next_by_subj: subject })
+  const begin = typeof from === 'number' ? { seq: from } : { start_time: from.toISOString() }
+  const query = encode({ ...begin, batch, next_by_subj: subject })
   // The end has a status of its own: an empty message may be one that somebody has published.
   const options = { strategy: RequestStrategy.Timer, maxWait: patienceMs(readWaitMs) }
   for await (const { headers: meta, data } of await connection.requestMany(
@@ -62,11 +63,11 @@ export const storedMessages = async (
   throw new Failure('timeout', 'the answer is incomplete')
 }
 
-/** The first events of a range, each with how many more there are. Throws as `storedMessages`. */
-export const storedEvents = async (
-  connection: NatsConnection,
-  range: EventRange,
-): Promise<(StoredEvent & { pending: number })[]> =>
+/** Events, each with how many more of the range there are after it. */
+export type StoredEvents = (StoredEvent & { pending: number })[]
+
+/** The first events of a range. Throws as `storedMessages`. */
+export const storedEvents = async (connection: NatsConnection, range: EventRange): Promise<StoredEvents> =>
   (await storedMessages(connection, 'EVENTS', range)).map(({ sequence, subject, data, pending }) => ({
     ...storedEvent(sequence, subject, data),
     pending,

@@ -1,9 +1,9 @@
 import test from 'ava'
-import { gather } from '../../shared/bus/gather.ts'
+import { type Batch, gather } from '../../shared/bus/gather.ts'
 
-const taken = async (batches: AsyncIterable<number[]>): Promise<number[][]> => {
+const taken = async (batches: AsyncIterable<Batch<number>>): Promise<number[][]> => {
   const all: number[][] = []
-  for await (const batch of batches) all.push(batch)
+  for await (const { items } of batches) all.push(items)
   return all
 }
 
@@ -12,9 +12,9 @@ test('what comes in a moment is handed on together, what comes later in the next
   const batches = take()
   add(1)
   add(2)
-  t.deepEqual((await batches.next()).value, [1, 2])
+  t.deepEqual((await batches.next()).value?.items, [1, 2])
   add(3)
-  t.deepEqual((await batches.next()).value, [3])
+  t.deepEqual((await batches.next()).value?.items, [3])
   end()
   t.true((await batches.next()).done)
 })
@@ -23,9 +23,9 @@ test('what came while a batch was dealt with is the next batch', async (t) => {
   const { add, take, end } = gather<number>(0)
   const batches = take()
   add(1)
-  t.deepEqual((await batches.next()).value, [1])
+  t.deepEqual((await batches.next()).value?.items, [1])
   for (const item of [2, 3, 4]) add(item)
-  t.deepEqual((await batches.next()).value, [2, 3, 4])
+  t.deepEqual((await batches.next()).value?.items, [2, 3, 4])
   end()
 })
 
@@ -35,7 +35,7 @@ test('a hurry ends the wait', async (t) => {
   const first = batches.next()
   add(1)
   hurry()
-  t.deepEqual((await first).value, [1])
+  t.deepEqual((await first).value, { items: [1], hurried: true })
   end()
 })
 

@@ -1,0 +1,34 @@
+import type { Bus } from '../../shared/bus.ts'
+import type { Container } from '../../shared/contracts/container.ts'
+import type { StoredEvent } from '../../shared/contracts/event.ts'
+import { idOfEvent } from '../../shared/subjects.ts'
+import { isSilent } from './projector.ts'
+
+/** A server that was killed has lost of the list what it had not synced: of the last two minutes, and some more. */
+const unsyncedMs = 180_000
+
+const gone: readonly string[] = ['container.deleted', 'container.failed']
+
+interface RecoveryParts {
+  bus: Bus
+  /** The container as the list shows it. */
+  shown: (id: string) => Container | undefined
+  /** Writes to the list what the container's log comes to. */
+  project: (id: string) => Promise<void>
+}
+
+const isShown = ({ sequence, event }: StoredEvent, container: Container | undefined): boolean =>
+  container ? container.sequence >= sequence : gone.includes(event?.type ?? '')
+
+/**
+ * Makes up for entries of the list that are older than the log, whose events were acknowledged all the same. Answers
+ * how many there were. Throws `Failure`.
+ */
+export const recoverList = async ({ bus, shown, project }: RecoveryParts): Promise<number> => {
+  const latest = new Map<string, StoredEvent>()
+  for await (const events of bus.recentEvents('container', unsyncedMs))
+    for (const event of events) if (!isSilent(event)) latest.set(idOfEvent(event.subject), event)
+  const behind = [...latest].filter(([id, event]) => !isShown(event, shown(id))).map(([id]) => id)
+  for (const id of behind) await project(id)
+  return behind.length
+}
