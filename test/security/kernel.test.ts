@@ -3,6 +3,7 @@ import { readFileSync, readlinkSync, statSync } from 'node:fs'
 import { cp, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import test from 'ava'
+import { execa } from 'execa'
 import { waitFor } from '../../services/namespace/bounded-wait.ts'
 import { nativeProgram } from '../../services/namespace/native-program.ts'
 import { execStart, execWait, processExec } from '../../shared/contracts/operations.ts'
@@ -69,7 +70,11 @@ test('calls that reach the host’s kernel are refused', async (t) => {
 
 test('sockets of AF_ALG and AF_VSOCK are refused by either kernel entry, raw and packet sockets too', async (t) => {
   await using host = await namespaceHost()
-  const absent = ['socket 38 5', 'socket 40 1', 'socketcall 40', 'socketcall 38']
+  // Where the kernel has no 32-bit entry, whoever calls it dies.
+  const { exitCode } = await execa(program, ['entry32'], { reject: false })
+  const by32Bit = exitCode === 0 ? ['socketcall 40', 'socketcall 38'] : []
+  if (by32Bit.length === 0) t.log('this kernel has no 32-bit entry')
+  const absent = ['socket 38 5', 'socket 40 1', ...by32Bit]
   t.deepEqual(await answers(host, absent, { ownNetwork: true }), everyone('ENOSYS', absent))
   const raw = ['socket 2 3 1', 'socket 10 3 58', 'socket 17 3']
   t.deepEqual(await answers(host, raw, { ownNetwork: true }), everyone('EPERM', raw))
