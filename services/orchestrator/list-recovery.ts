@@ -1,6 +1,5 @@
 import type { Bus } from '../../shared/bus.ts'
 import type { Container } from '../../shared/contracts/container.ts'
-import type { StoredEvent } from '../../shared/contracts/event.ts'
 import { idOfEvent } from '../../shared/subjects.ts'
 import { isSilent } from './projector.ts'
 
@@ -17,18 +16,24 @@ interface RecoveryParts {
   project: (id: string) => Promise<void>
 }
 
-const isShown = ({ sequence, event }: StoredEvent, container: Container | undefined): boolean =>
-  container ? container.sequence >= sequence : gone.includes(event?.type ?? '')
+interface Told {
+  sequence: number
+  type: string | undefined
+}
+
+const isShown = ({ sequence, type = '' }: Told, container: Container | undefined): boolean =>
+  container ? container.sequence >= sequence : gone.includes(type)
 
 /**
  * Makes up for entries of the list that are older than the log, whose events were acknowledged all the same. Answers
  * how many there were. Throws `Failure`.
  */
 export const recoverList = async ({ bus, shown, project }: RecoveryParts): Promise<number> => {
-  const latest = new Map<string, StoredEvent>()
+  const latest = new Map<string, Told>()
   for await (const events of bus.recentEvents('container', unsyncedMs))
-    for (const event of events) if (!isSilent(event)) latest.set(idOfEvent(event.subject), event)
-  const behind = [...latest].filter(([id, event]) => !isShown(event, shown(id))).map(([id]) => id)
+    for (const { subject, sequence, type } of events)
+      if (!isSilent(type)) latest.set(idOfEvent(subject), { sequence, type })
+  const behind = [...latest].filter(([id, told]) => !isShown(told, shown(id))).map(([id]) => id)
   for (const id of behind) await project(id)
   return behind.length
 }

@@ -12,8 +12,10 @@ import { createRecentLogs } from './recent-logs.ts'
 /** Journal events that change nothing a list shows. */
 const silent = new Set(['saga.progressed', 'saga.resumed', 'container.rejected', checkpointType])
 
-/** Whether the event changes nothing that the list shows. */
-export const isSilent = ({ event }: StoredEvent): boolean => event !== undefined && silent.has(event.type)
+/** Whether an event of this type changes nothing that the list shows. */
+export const isSilent = (type: string | undefined): boolean => type !== undefined && silent.has(type)
+
+const areSilent = (came: readonly StoredEvent[]): boolean => came.every(({ event }) => isSilent(event?.type))
 
 /** How long the list does without a container that is being made: most are whole before, and take one write. */
 const launchMs = 250
@@ -79,7 +81,7 @@ export const createProjector = ({ bus, bucket, node, log, signal }: ProjectorPar
     const followed = recent.follow(id, came)
     if (!followed) return false
     const { events, revision } = followed
-    if (came.every(isSilent)) recent.keep(id, followed)
+    if (areSilent(came)) recent.keep(id, followed)
     else await write(id, viewLog(events, id, node), revision > 0 ? { revision, isMark: false } : undefined)
     return true
   }
@@ -107,7 +109,7 @@ export const createProjector = ({ bus, bucket, node, log, signal }: ProjectorPar
         if (error instanceof Failure) return false // `project` meets it again, or another has written meanwhile
         throw error
       })
-      if (!isFollowed && !came.every(isSilent)) await project(id)
+      if (!isFollowed && !areSilent(came)) await project(id)
     },
   }
 }

@@ -7,6 +7,9 @@ import { patienceMs } from '../patience.ts'
 const readWaitMs = 5000
 const directGet = (stream: string): string => `$JS.API.DIRECT.GET.${stream}`
 
+/** The event's type for readers that are not sent its body; named as in the NATS binding of CloudEvents. */
+export const typeHeaderName = 'ce-type'
+
 export interface EventRange {
   /** A subject, or a pattern of subjects. */
   subject: string
@@ -25,6 +28,8 @@ export interface StoredMessage {
   data: Uint8Array
   time: string
   messageId: string | undefined
+  /** What a reader is told of an event without its body. */
+  type: string | undefined
   /** How many more of the range there are after it. */
   pending: number
 }
@@ -57,17 +62,18 @@ export const storedMessages = async (
       data,
       time: meta?.get('Nats-Time-Stamp') ?? '',
       messageId: meta?.get('Nats-Msg-Id') || undefined,
+      type: meta?.get(typeHeaderName) || undefined,
       pending: numberIn(meta, 'Nats-Num-Pending'),
     })
   }
   throw new Failure('timeout', 'the answer is incomplete')
 }
 
-/** Events, each with how many more of the range there are after it. */
-export type StoredEvents = (StoredEvent & { pending: number })[]
-
-/** The first events of a range. Throws as `storedMessages`. */
-export const storedEvents = async (connection: NatsConnection, range: EventRange): Promise<StoredEvents> =>
+/** The first events of a range, each with how many more there are. Throws as `storedMessages`. */
+export const storedEvents = async (
+  connection: NatsConnection,
+  range: EventRange,
+): Promise<(StoredEvent & { pending: number })[]> =>
   (await storedMessages(connection, 'EVENTS', range)).map(({ sequence, subject, data, pending }) => ({
     ...storedEvent(sequence, subject, data),
     pending,
