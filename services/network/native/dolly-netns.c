@@ -160,11 +160,10 @@ static int furnish(pid_t inhabitant, const struct interface *interface)
 	return setns(home, CLONE_NEWNET) ? errno : error;
 }
 
-/* Nothing here may touch what it shares with the thread that made it, which is all memory. */
-static int inhabit(void *nothing)
+/* Nothing here may touch what it shares with the thread that made it, which is all memory. It does not outlive it. */
+static int inhabit(void *parent)
 {
-	(void)nothing;
-	if (prctl(PR_SET_PDEATHSIG, (long)SIGKILL, 0, 0, 0) == 0)
+	if (prctl(PR_SET_PDEATHSIG, (long)SIGKILL, 0, 0, 0) == 0 && getppid() == (pid_t)(intptr_t)parent)
 		for (;;)
 			pause();
 	return 1;
@@ -174,7 +173,7 @@ static int inhabit(void *nothing)
 static int settle(pid_t *inhabitant, bool owned, char *stack)
 {
 	const int flags = CLONE_NEWNET | CLONE_VM | SIGCHLD | (owned ? CLONE_NEWUSER : 0);
-	*inhabitant = clone(inhabit, stack + INHABITANT_STACK_BYTES, flags, NULL);
+	*inhabitant = clone(inhabit, stack + INHABITANT_STACK_BYTES, flags, (void *)(intptr_t)getpid());
 	return *inhabitant < 0 ? errno : 0;
 }
 
