@@ -100,10 +100,11 @@ test('one that ran for ten seconds is restarted after 100 ms again', async (t) =
 })
 
 test('one whose start fails says so, is tried again, and comes back when the cause has gone', async (t) => {
-  const { id, pid = 0 } = await containerFor(t, client, { restart: 'always', image: 'busybox' })
+  const name = 'taken'
+  const { id, pid = 0 } = await containerFor(t, client, { restart: 'always', image: 'busybox', name })
   const bucket = await stack.inside.bucket('names')
-  const lease = await bucket.get(id)
-  await bucket.put(id, 'someone-else', { previousSeq: lease?.revision ?? 0 })
+  const lease = await bucket.get(name)
+  await bucket.put(name, 'someone-else', { previousSeq: lease?.revision ?? 0 })
   process.kill(pid, 'SIGKILL')
   const told = await client.until(
     'it says why',
@@ -111,7 +112,7 @@ test('one whose start fails says so, is tried again, and comes back when the cau
   )
   t.regex(String(told.data['reason']), /in use by container someone-else/)
   t.is((await client.get(id)).status, 'stopped')
-  const taken = await bucket.get(id)
-  await bucket.put(id, id, { previousSeq: taken?.revision ?? 0 })
+  const taken = await bucket.get(name)
+  await bucket.put(name, id, { previousSeq: taken?.revision ?? 0 })
   t.is((await ask(client.bus, verbs.containerStart, { container: id })).status, 'running')
 })
