@@ -130,10 +130,14 @@ test('a log that cannot be written: nothing is accepted, nothing is lost, and al
   lap('it runs')
   for (const n of accepted)
     t.is((await client.outcome(`m${n}`)).type, 'container.running', `accepted command ${n}`)
-  await eventually('the exit was told and the policy followed', async () => {
-    const now = await client.get(ending.id)
-    return now.status === 'running' && now.pid !== ending.pid
-  })
+  await eventually(
+    'the exit was told and the policy followed',
+    async () => {
+      const now = await client.get(ending.id)
+      return now.status === 'running' && now.pid !== ending.pid
+    },
+    30_000,
+  )
   lap('the exit was told')
   const after = await ask(client.bus, verbs.sagaList, { all: true })
   for (const saga of before.sagas) t.true(after.sagas.some(({ id }) => id === saga.id))
