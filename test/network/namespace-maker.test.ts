@@ -13,13 +13,3 @@ test('on a host where nobody has named a network namespace yet, the directory of
   t.is((await maker.ask(['make', '/run/netns/second', '0', '0'])).errno, 17, 'EEXIST: a name is given once')
   await maker.end()
 })
-
-test('a link is deleted by its name, and one that is gone already is success', async (t) => {
-  const words = ['--net', 'sh', '-c', 'ip link add dtestlink type bridge && exec "$0"', program]
-  const one = createCoprocess('/usr/bin/unshare', () => words)
-  t.is((await one.ask(['delete', 'dtestlink'])).errno, 0)
-  t.is((await one.ask(['delete', 'dtestlink'])).errno, 0)
-  t.is((await one.ask(['delete', 'x'.repeat(16)])).errno, 22, 'EINVAL: no name of a link')
-  t.is((await one.ask(['delete', 'lo'])).errno, 95, 'EOPNOTSUPP: what may not go is told')
-  await one.end()
-})

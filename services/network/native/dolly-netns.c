@@ -1,7 +1,7 @@
 /*
  * dolly-netns: makes a container's network for the network service: a network namespace, the user namespace
- * that owns it, a veth pair on the bridge, and the name that keeps them; and deletes links. As `unshare` and
- * `ip` do, without a program for each.
+ * that owns it, a veth pair on the bridge, and the name that keeps them; as `unshare` and `ip` do, without a
+ * program for each.
  */
 #define _GNU_SOURCE
 #include "coprocess.h"
@@ -326,32 +326,18 @@ static bool parse(char **words, struct interface *interface)
 	return true;
 }
 
-/* Gone already is success. Returns when no reader of the kernel's has it any more, long after its name is free. */
-static int delete_link(const char *name)
-{
-	struct message message;
-	const struct ifinfomsg any = { 0 };
-	const int socket = open_rtnetlink();
-	if (socket < 0)
-		return errno;
-	begin_message(&message, RTM_DELLINK, 0, &any, sizeof any);
-	add_text(&message, IFLA_IFNAME, name);
-	const int error = acknowledged(socket, &message);
-	return error == ENODEV ? 0 : error;
-}
-
 /*
  * `make NAME FIRST COUNT` and, for an interface, `VETH BRIDGE ALIAS ADDRESS PREFIX GATEWAY HARDWARE isolated|-`;
  * a COUNT of 0 leaves the namespace to the host's user namespace. Says how many nanoseconds each part took.
  */
-static int make_namespace(char **words, size_t count, char *said, size_t size)
+static int perform(char **words, size_t count, char *said, size_t size)
 {
 	struct interface interface;
 	struct record record = { said, size, now() };
 	_Alignas(16) char stack[INHABITANT_STACK_BYTES];
 	pid_t inhabitant = -1;
 	const bool wired = count == 12;
-	if ((count != 4 && !wired) || (wired && !parse(words + 4, &interface)))
+	if ((count != 4 && !wired) || strcmp(words[0], "make") != 0 || (wired && !parse(words + 4, &interface)))
 		return EINVAL;
 	const int shared = share_names();
 	if (shared)
@@ -361,14 +347,6 @@ static int make_namespace(char **words, size_t count, char *said, size_t size)
 	const int error = settled ? settled : make(inhabitant, words + 1, wired ? &interface : NULL, &record);
 	unsettle(inhabitant);
 	return error;
-}
-
-/* `make …` or `delete LINK`. */
-static int perform(char **words, size_t count, char *said, size_t size)
-{
-	if (count == 2 && strcmp(words[0], "delete") == 0)
-		return strlen(words[1]) < IF_NAMESIZE ? delete_link(words[1]) : EINVAL;
-	return count > 0 && strcmp(words[0], "make") == 0 ? make_namespace(words, count, said, size) : EINVAL;
 }
 
 int main(void)
