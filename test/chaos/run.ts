@@ -1,7 +1,9 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { ask } from '../../services/cli/commands/bus/ask.ts'
 import type { Bus } from '../../shared/bus.ts'
+import type { Config } from '../../shared/config.ts'
 import { verbs } from '../../shared/contracts/verbs.ts'
+import { patienceMs } from '../../shared/patience.ts'
 import { subjects } from '../../shared/subjects.ts'
 import { moreOrchestrators } from '../helpers/fault-processes.ts'
 import { type Stack, eventually, startStack } from '../helpers/stack.ts'
@@ -96,6 +98,22 @@ const storm = async (
   return kills
 }
 
+/** Between the word that starts a container's command and the command itself there is an exec, on a busy host. */
+const execWithinMs = 5000
+
+const compared = async (
+  config: Config,
+  verdict: LogVerdict,
+  ledger: LedgerOfUsers,
+): Promise<ReturnType<typeof compareWithHost>> => {
+  const late = performance.now() + patienceMs(execWithinMs)
+  for (;;) {
+    const found = compareWithHost(config, verdict, ledger)
+    if (found.absent.length === 0 || performance.now() > late) return found
+    await delay(50)
+  }
+}
+
 /**
  * A stack under a storm of users and kills, then calm; answers what came of it. What the log and the host
  * say is compared twice: as the storm left it, and after everything was deleted.
@@ -108,7 +126,7 @@ export const runChaos = async (options: ChaosOptions): Promise<ChaosReport> => {
 
   const kills = await storm(stack, ledger, options)
   const first = await settled(bus, ledger)
-  const left = compareWithHost(config, first, ledger)
+  const left = await compared(config, first, ledger)
   const publish = publishing(bus, ledger)
   for (const id of first.living) await publish(subjects.delete, { id, force: true })
   const verdict = await settled(bus, ledger)
