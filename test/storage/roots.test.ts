@@ -12,11 +12,10 @@ import {
 } from 'node:fs'
 import { join } from 'node:path'
 import { statfs } from 'node:fs/promises'
-import { setImmediate as nextTurn } from 'node:timers/promises'
 import test from 'ava'
 import { run } from '../../shared/recorder.ts'
-import { imageList, imageRemove, objects, release } from '../../shared/contracts/operations.ts'
-import { eventually, failureOf, loopsOf, mountLine, storageStack } from './storage-stack.ts'
+import { imageRemove } from '../../shared/contracts/operations.ts'
+import { eventually, failureOf, mountLine, storageStack } from './storage-stack.ts'
 
 const btrfs = (...args: string[]) =>
   execFileSync('/usr/bin/btrfs', args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] })
@@ -203,36 +202,6 @@ test('do and undo mount the file system again when something unmounted it', asyn
   await t.notThrowsAsync(stack.make('kept'))
 })
 
-test('whoever asks while a release is under way does not mount the file system again', async (t) => {
-  await using stack = await storageStack()
-  const asking = new AbortController()
-  const ask = async () => {
-    for (; !asking.signal.aborted; await nextTurn()) await stack.request(imageList, {}).catch(() => undefined)
-  }
-  const asked = Promise.all([ask(), ask(), ask()])
-  try {
-    await stack.request(release.storage, {})
-  } finally {
-    asking.abort()
-    await asked
-  }
-  t.is(mountLine(stack.config.names.cowfs), undefined)
-  t.deepEqual(loopsOf(stack.config.names.image), [])
-})
-
-test('a release that is asked for twice succeeds, and so does a look at what is being released', async (t) => {
-  await using stack = await storageStack()
-  const releasing = new AbortController()
-  const look = async () => {
-    for (; !releasing.signal.aborted; await nextTurn()) await stack.request(objects.storage, {})
-  }
-  const looks = Array.from({ length: 20 }, look)
-  await nextTurn()
-  await Promise.all([1, 2, 3].map(() => stack.request(release.storage, {}))).finally(() => releasing.abort())
-  await t.notThrowsAsync(Promise.all(looks))
-  t.is(mountLine(stack.config.names.cowfs), undefined)
-})
-
 test('many roots are made and deleted at the same time', async (t) => {
   await using stack = await storageStack()
   const ids = Array.from({ length: 30 }, (_, index) => `many-${index}`)
@@ -251,23 +220,4 @@ test('two stacks have file systems of their own', async (t) => {
   t.false(existsSync(join(one.config.names.rootfs('same'), 'mine')))
   await one.undo('same')
   t.is(readFileSync(join(rootfs, 'mine'), 'utf8'), 'other')
-})
-
-test('objects names each root, and release refuses while there is one and then leaves only the file', async (t) => {
-  await using stack = await storageStack()
-  const { names } = stack.config
-  await stack.make('alive')
-  const { objects: listed } = await stack.request(objects.storage, {})
-  t.deepEqual(listed.map(({ kind }) => kind).toSorted(), ['loop', 'mount', 'subvolume'])
-  t.deepEqual(
-    listed.filter(({ container }) => container !== null),
-    [{ kind: 'subvolume', name: names.rootfs('alive'), container: 'alive' }],
-  )
-  t.is((await failureOf(stack.request(release.storage, {}))).code, 'busy')
-  await stack.undo('alive')
-  await stack.request(release.storage, {})
-  t.is(mountLine(names.cowfs), undefined)
-  t.deepEqual(loopsOf(names.image), [])
-  t.true(existsSync(names.image))
-  t.deepEqual((await stack.request(objects.storage, {})).objects, [])
 })
