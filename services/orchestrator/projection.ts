@@ -68,11 +68,9 @@ export const createProjection = async ({ bus, node, log, signal }: ProjectionPar
   const consume = () => {
     const handle = async (events: readonly StoredEvent[], hurried: boolean): Promise<StoredEvent[]> => {
       const byId = [...Map.groupBy(events, ({ subject }) => idOfEvent(subject))]
-      const mayWait = (came: readonly StoredEvent[]) => !hurried && isJustBegun(came)
-      const [later, now] = [
-        byId.filter(([, came]) => mayWait(came)),
-        byId.filter(([, came]) => !mayWait(came)),
-      ]
+      const { later = [], now = [] } = Object.groupBy(byId, ([, came]) =>
+        !hurried && isJustBegun(came) ? 'later' : 'now',
+      )
       await Promise.all(now.map(([id, came]) => projector.take(id, came)))
       return later.flatMap(([, came]) => came)
     }
@@ -115,17 +113,8 @@ export const createProjection = async ({ bus, node, log, signal }: ProjectionPar
   await ready
   if ((await bucket.get(completeKey))?.operation !== 'PUT') await rebuild()
   const consuming = consume()
-  const recover = async (): Promise<void> => {
-    const act = () =>
-      recoverList({ bus, shown: (id) => known.get(id), project: (id) => projector.project(id) })
-    try {
-      const count = await retrying(act, { signal, log })
-      if (count > 0) log.info({ containers: count }, 'the list was behind the log')
-    } catch (error) {
-      if (!(error instanceof Failure)) throw error
-      if (!signal.aborted) log.warn({ reason: error.message }, 'cannot compare the list with the log')
-    }
-  }
+  const recover = () =>
+    recoverList({ bus, log, signal, shown: (id) => known.get(id), project: projector.project })
   void recover()
   // The server may have been killed, and have lost what it had said that it has.
   bus.onReconnect(() => void recover())

@@ -22,13 +22,11 @@ export const ensureStreams = async (connection: NatsConnection, config: Config):
   for (const consumer of consumers as unknown as ConsumerConfig[]) await ensureConsumer('COMMANDS', consumer)
   for (const consumer of [projector, restarts] as unknown as ConsumerConfig[])
     await ensureConsumer('EVENTS', consumer)
-  for (const stream of buckets.map(bucketStream) as unknown as (StreamConfig & {
-    allow_msg_ttl: boolean
-  })[]) {
-    const existing = await manager.streams.info(stream.name).catch(() => undefined) // absent, or the add says why not
-    if (!existing) await manager.streams.add(stream)
-    // What it persists how stays as it was made.
-    else
-      await manager.streams.update(stream.name, { ...existing.config, allow_msg_ttl: true } as StreamConfig)
+  for (const wanted of buckets.map(bucketStream) as unknown as StreamConfig[]) {
+    const existing = await manager.streams.info(wanted.name).catch(() => undefined) // absent, or the add says why not
+    if (!existing) await manager.streams.add(wanted)
+    // Of an older one; how it persists stays as it was made.
+    else if (!existing.config.allow_msg_ttl)
+      await manager.streams.update(wanted.name, { ...existing.config, allow_msg_ttl: true })
   }
 }
