@@ -25,8 +25,8 @@ export const ensureStreams = async (connection: NatsConnection, config: Config):
   for (const wanted of buckets.map(bucketStream) as unknown as StreamConfig[]) {
     const existing = await manager.streams.info(wanted.name).catch(() => undefined) // absent, or the add says why not
     if (!existing) await manager.streams.add(wanted)
-    // Of an older one; how it persists stays as it was made.
-    else if (!existing.config.allow_msg_ttl)
-      await manager.streams.update(wanted.name, { ...existing.config, allow_msg_ttl: true })
+    // Of an older one; how it persists stays as it was made. The client's type does not know the setting.
+    else if (!(existing.config as { allow_msg_ttl?: boolean }).allow_msg_ttl)
+      await manager.streams.update(wanted.name, { ...existing.config, allow_msg_ttl: true } as StreamConfig)
   }
 }

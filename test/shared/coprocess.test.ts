@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs'
+import { existsSync, readdirSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -32,6 +32,17 @@ test('tasks run side by side, and each gets its own answer', async (t) => {
   t.deepEqual(await quick, { errno: 0, said: 'quick' })
   await coprocess.ask(scripted(directory, 'echo go > fifo; echo >&3'))
   t.deepEqual(await slow, { errno: 0, said: 'slow' })
+})
+
+test('what tasks open ends with them', async (t) => {
+  const directory = await temporary(t)
+  const coprocess = spawner()
+  t.teardown(() => coprocess.end())
+  const open = () => readdirSync(`/proc/${coprocess.pid()}/fd`).length
+  await coprocess.ask(scripted(directory, 'echo first >&3'))
+  const before = open()
+  for (let n = 0; n < 20; n++) await coprocess.ask(scripted(directory, 'echo again >&3'))
+  t.is(open(), before)
 })
 
 test('what is launched inherits five descriptors and leads a session of its own', async (t) => {
