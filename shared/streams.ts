@@ -61,22 +61,3 @@ export const streams = ({ ackWaitMs, eventsMaxBytes }: { ackWaitMs: number; even
   },
   buckets: ['containers', 'names', 'nodes', 'reservations'],
 })
-
-/**
- * What is made from the log alone counts before it is on disk (ADR-56, "persist mode", which only a new stream
- * takes): who starts or comes back to the bus makes up for what a server that was killed has lost of it.
- */
-const copies: readonly string[] = ['containers']
-
-/** The stream of a key-value bucket (ADR-8) with one revision of a key, where marks of deletion end by themselves (ADR-48). */
-export const bucketStream = (bucket: string) => ({
-  name: `KV_${bucket}`,
-  subjects: [subjects.key(bucket, '>')],
-  storage: 'file',
-  discard: 'new',
-  max_msgs_per_subject: 1,
-  allow_rollup_hdrs: true,
-  allow_direct: true,
-  allow_msg_ttl: true,
-  ...(copies.includes(bucket) ? { persist_mode: 'async' } : {}),
-})

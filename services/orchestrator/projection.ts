@@ -6,7 +6,6 @@ import type { Log } from '../../shared/log.ts'
 import { idOfEvent } from '../../shared/subjects.ts'
 import { Failure } from '../../shared/failure.ts'
 import { retrying } from '../../shared/retry.ts'
-import { recoverList } from './list-recovery.ts'
 import { createProjector, isJustBegun } from './projector.ts'
 
 /** How long a question waits for the list to take in what is already on the log. */
@@ -113,11 +112,6 @@ export const createProjection = async ({ bus, node, log, signal }: ProjectionPar
   await ready
   if ((await bucket.get(completeKey))?.operation !== 'PUT') await rebuild()
   const consuming = consume()
-  const recover = () =>
-    recoverList({ bus, log, signal, shown: (id) => known.get(id), project: projector.project })
-  void recover()
-  // The server may have been killed, and have lost what it had said that it has.
-  bus.onReconnect(() => void recover())
   return {
     list: (): Container[] => [...known.values()].toSorted((a, b) => b.createdAt.localeCompare(a.createdAt)),
     get: (id: string) => known.get(id),

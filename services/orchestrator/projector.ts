@@ -12,10 +12,7 @@ import { createRecentLogs } from './recent-logs.ts'
 /** Journal events that change nothing a list shows. */
 const silent = new Set(['saga.progressed', 'saga.resumed', 'container.rejected', checkpointType])
 
-/** Whether an event of this type changes nothing that the list shows. */
-export const isSilent = (type: string | undefined): boolean => type !== undefined && silent.has(type)
-
-const areSilent = (came: readonly StoredEvent[]): boolean => came.every(({ event }) => isSilent(event?.type))
+const isSilent = ({ event }: StoredEvent): boolean => event !== undefined && silent.has(event.type)
 
 /** How long the list does without a container that is being made: most are whole before, and take one write. */
 const launchMs = 250
@@ -42,7 +39,6 @@ interface ProjectorParts {
 interface Entry {
   revision: number
   isMark: boolean
-  value?: string
 }
 
 /** Writes to the `containers` bucket what the logs of containers come to. */
@@ -55,8 +51,7 @@ export const createProjector = ({ bus, bucket, node, log, signal }: ProjectorPar
     if (known) await bounded({ bus, log }, id, known)
     const previousSeq = entry?.revision ?? 0
     if (container && container.status !== 'deleted' && container.status !== 'failed') {
-      const value = JSON.stringify(container)
-      const revision = value === entry?.value ? previousSeq : await bucket.put(id, value, { previousSeq })
+      const revision = await bucket.put(id, JSON.stringify(container), { previousSeq })
       if (known?.saga && known.saga.phase !== 'ended') recent.keep(id, { events: [...events], revision })
       return
     }
@@ -68,12 +63,8 @@ export const createProjector = ({ bus, bucket, node, log, signal }: ProjectorPar
   const readAndWrite = async (id: string): Promise<void> => {
     // The entry first: if it is still the last when it is replaced, what is written is no older than what it said.
     const entry = await bucket.get(id)
-    const seen = entry && {
-      revision: entry.revision,
-      isMark: entry.operation !== 'PUT',
-      value: entry.string(),
-    }
-    await write(id, await viewContainer(bus, id, node), seen ?? undefined)
+    const seen = entry === null ? undefined : { revision: entry.revision, isMark: entry.operation !== 'PUT' }
+    await write(id, await viewContainer(bus, id, node), seen)
   }
 
   /** Goes on from what was written last, without a look at the log; answers false when that is needed. */
@@ -81,7 +72,7 @@ export const createProjector = ({ bus, bucket, node, log, signal }: ProjectorPar
     const followed = recent.follow(id, came)
     if (!followed) return false
     const { events, revision } = followed
-    if (areSilent(came)) recent.keep(id, followed)
+    if (came.every(isSilent)) recent.keep(id, followed)
     else await write(id, viewLog(events, id, node), revision > 0 ? { revision, isMark: false } : undefined)
     return true
   }
@@ -109,7 +100,7 @@ export const createProjector = ({ bus, bucket, node, log, signal }: ProjectorPar
         if (error instanceof Failure) return false // `project` meets it again, or another has written meanwhile
         throw error
       })
-      if (!isFollowed && !areSilent(came)) await project(id)
+      if (!isFollowed && !came.every(isSilent)) await project(id)
     },
   }
 }

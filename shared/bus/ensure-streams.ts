@@ -1,5 +1,6 @@
 import type { Config } from '../config.ts'
-import { bucketStream, streams } from '../streams.ts'
+import { streams } from '../streams.ts'
+import { jetstream } from './jetstream.ts'
 import type { ConsumerConfig, NatsConnection, StreamConfig } from './nats.ts'
 import { patienceMs } from '../patience.ts'
 
@@ -22,11 +23,11 @@ export const ensureStreams = async (connection: NatsConnection, config: Config):
   for (const consumer of consumers as unknown as ConsumerConfig[]) await ensureConsumer('COMMANDS', consumer)
   for (const consumer of [projector, restarts] as unknown as ConsumerConfig[])
     await ensureConsumer('EVENTS', consumer)
-  for (const wanted of buckets.map(bucketStream) as unknown as StreamConfig[]) {
-    const existing = await manager.streams.info(wanted.name).catch(() => undefined) // absent, or the add says why not
-    if (!existing) await manager.streams.add(wanted)
-    // Of an older one; how it persists stays as it was made. The client's type does not know the setting.
-    else if (!(existing.config as { allow_msg_ttl?: boolean }).allow_msg_ttl)
-      await manager.streams.update(wanted.name, { ...existing.config, allow_msg_ttl: true } as StreamConfig)
+  for (const bucket of buckets) {
+    const store = await jetstream(connection).views.kv(bucket, { history: 1 })
+    const { config: stored } = (await store.status()).streamInfo
+    // The client's type does not know it; a server that does keeps it for ever.
+    if (!(stored as { allow_msg_ttl?: boolean }).allow_msg_ttl)
+      await manager.streams.update(stored.name, { ...stored, allow_msg_ttl: true } as StreamConfig)
   }
 }

@@ -4,8 +4,8 @@ import { idOfEvent, subjects } from '../subjects.ts'
 import { consume } from './consume.ts'
 import { gather } from './gather.ts'
 import { asked } from './jetstream.ts'
+import { typeHeaderName } from './event-log.ts'
 import type { JsMsg, Msg, NatsConnection } from './nats.ts'
-import { typeHeaderName } from './stored-events.ts'
 
 /** An event without its body. */
 export interface ToldEvent {

@@ -7,17 +7,12 @@ import { failureOf } from './failure-of.ts'
 import { unlessLost } from './lost-replies.ts'
 import { asked, jetstream } from './jetstream.ts'
 import { type NatsConnection, headers } from './nats.ts'
-import {
-  type EventRange,
-  type StoredMessage,
-  storedEvents,
-  storedMessages,
-  typeHeaderName,
-} from './stored-events.ts'
+import { storedEvents } from './stored-events.ts'
 
 const maxJournalRecords = 10_000
-/** Of events that are read for what was said last: they come with their bodies. */
-const recentAtOnce = 500
+
+/** The event's type for readers that are not sent its body; named as in the NATS binding of CloudEvents. */
+export const typeHeaderName = 'ce-type'
 
 const typeHeader = (type: string) => {
   const named = headers()
@@ -64,25 +59,6 @@ export const eventLog = (connection: NatsConnection, source: string, log: Log) =
         maxBytes: config.max_bytes,
         firstSequence: state.first_seq,
         lastSequence: state.last_seq,
-      }
-    },
-
-    /** What is told of the events of a kind in the log's last so many milliseconds, oldest first, some at a time. Throws `Failure`. */
-    recentEvents: async function* (kind: string, lastMs: number): AsyncGenerator<StoredMessage[]> {
-      const subject = subjects.events(kind)
-      const { state } = await asked(connection, 'the state of the log', (manager) =>
-        manager.streams.info('EVENTS'),
-      )
-      let from: number | Date = new Date(Date.parse(state.last_ts) - lastMs)
-      for (let pending = state.messages; pending > 0;) {
-        const range: EventRange = { subject, from, batch: recentAtOnce }
-        const stored = storedMessages(connection, 'EVENTS', range)
-        const part: StoredMessage[] = await unlessLost(connection, stored).catch((error: unknown) => {
-          throw failureOf(error, `cannot read ${subject}`)
-        })
-        yield part
-        from = (part.at(-1)?.sequence ?? 0) + 1
-        pending = part.at(-1)?.pending ?? 0
       }
     },
 

@@ -7,14 +7,11 @@ import { patienceMs } from '../patience.ts'
 const readWaitMs = 5000
 const directGet = (stream: string): string => `$JS.API.DIRECT.GET.${stream}`
 
-/** The event's type for readers that are not sent its body; named as in the NATS binding of CloudEvents. */
-export const typeHeaderName = 'ce-type'
-
 export interface EventRange {
   /** A subject, or a pattern of subjects. */
   subject: string
-  /** The first sequence that counts, or the time from which on all do. */
-  from: number | Date
+  /** The first sequence that counts. */
+  from: number
   /** The most events at once. */
   batch: number
 }
@@ -28,8 +25,6 @@ export interface StoredMessage {
   data: Uint8Array
   time: string
   messageId: string | undefined
-  /** What a reader is told of an event without its body. */
-  type: string | undefined
   /** How many more of the range there are after it. */
   pending: number
 }
@@ -44,8 +39,7 @@ export const storedMessages = async (
   { subject, from, batch }: EventRange,
 ): Promise<StoredMessage[]> => {
   const found: StoredMessage[] = []
-  const begin = typeof from === 'number' ? { seq: from } : { start_time: from.toISOString() }
-  const query = encode({ ...begin, batch, next_by_subj: subject })
+  const query = encode({ seq: from, batch, next_by_subj: subject })
   // The end has a status of its own: an empty message may be one that somebody has published.
   const options = { strategy: RequestStrategy.Timer, maxWait: patienceMs(readWaitMs) }
   for await (const { headers: meta, data } of await connection.requestMany(
@@ -62,7 +56,6 @@ export const storedMessages = async (
       data,
       time: meta?.get('Nats-Time-Stamp') ?? '',
       messageId: meta?.get('Nats-Msg-Id') || undefined,
-      type: meta?.get(typeHeaderName) || undefined,
       pending: numberIn(meta, 'Nats-Num-Pending'),
     })
   }
