@@ -20,6 +20,11 @@ const present = <T>(read: () => T): T | undefined => {
 export const interfaces = {
   list: (): string[] => readdirSync(root),
   exists: (name: string): boolean => existsSync(`${root}/${name}`),
+  /** Its number, which the host gives to no other, unlike its name; undefined also while it goes away. */
+  index: (name: string): number | undefined => {
+    const index = present(() => readFileSync(`${root}/${name}/ifindex`, 'utf8'))
+    return index === undefined ? undefined : Number(index)
+  },
   isBridge: (name: string): boolean => existsSync(`${root}/${name}/bridge`),
   isUp: (name: string): boolean =>
     (Number(present(() => readFileSync(`${root}/${name}/flags`, 'utf8'))) & IFF_UP) !== 0,

@@ -1,5 +1,4 @@
-import { fileURLToPath } from 'node:url'
-import { createCoprocess, errnoWords } from '../../shared/coprocess.ts'
+import { type Coprocess, errnoWords } from '../../shared/coprocess.ts'
 import { Failure } from '../../shared/failure.ts'
 import { type Recorder, type TranscriptEntry, shellLine } from '../../shared/recorder.ts'
 
@@ -58,30 +57,24 @@ const wordsOf = ({ path, ids, link }: NewNamespace): string[] => {
  * Makes named network namespaces by a native program: `unshare` and `ip` would be two programs for each
  * container, which take longer to start than the kernel takes for all of it.
  */
-export const createNamespaceMaker = () => {
-  const program = createCoprocess(fileURLToPath(new URL('native/dolly-netns', import.meta.url)))
-  return {
-    /** Starts the program ahead of need. */
-    ready: (): void => program.start(),
-    end: (): Promise<void> => program.end(),
-    /** Makes the namespace with its interface; its name comes last, so one that has a name is whole. Throws `Failure`. */
-    make: async (record: Recorder, namespace: NewNamespace): Promise<void> => {
-      const { errno, said } = await program.ask(wordsOf(namespace))
-      const lines = equivalents(namespace)
-      const took = said.split(' ').filter((text) => text !== '')
-      const entries = took.map((nanoseconds, at): TranscriptEntry => ({
-        kind: 'call',
-        equivalent: lines[at] ?? '',
-        durationMs: Math.round(Number(nanoseconds) / 1000) / 1000,
-      }))
-      const failed = entries.at(-1)
-      const reason = errnoWords(errno).join(': ')
-      if (errno !== 0 && failed) failed.error = reason
-      record.append(entries.filter(({ equivalent }) => equivalent !== ''))
-      if (errno !== 0)
-        throw new Failure('system', `${failed?.equivalent ?? `ip netns attach ${namespace.path}`}: ${reason}`)
-    },
-  }
-}
+export const createNamespaceMaker = (program: Coprocess) => ({
+  /** Makes the namespace with its interface; its name comes last, so one that has a name is whole. Throws `Failure`. */
+  make: async (record: Recorder, namespace: NewNamespace): Promise<void> => {
+    const { errno, said } = await program.ask(wordsOf(namespace))
+    const lines = equivalents(namespace)
+    const took = said.split(' ').filter((text) => text !== '')
+    const entries = took.map((nanoseconds, at): TranscriptEntry => ({
+      kind: 'call',
+      equivalent: lines[at] ?? '',
+      durationMs: Math.round(Number(nanoseconds) / 1000) / 1000,
+    }))
+    const failed = entries.at(-1)
+    const reason = errnoWords(errno).join(': ')
+    if (errno !== 0 && failed) failed.error = reason
+    record.append(entries.filter(({ equivalent }) => equivalent !== ''))
+    if (errno !== 0)
+      throw new Failure('system', `${failed?.equivalent ?? `ip netns attach ${namespace.path}`}: ${reason}`)
+  },
+})
 
 export type NamespaceMaker = ReturnType<typeof createNamespaceMaker>

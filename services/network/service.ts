@@ -13,6 +13,7 @@ import { createIpCoprocess } from './ip-batch.ts'
 import { createLabEndpoints } from './lab.ts'
 import { createLinkRemover } from './link-remover.ts'
 import { createNamespaceMaker } from './namespace-maker.ts'
+import { createNetnsProgram } from './netns-program.ts'
 import { createSpoofGuard } from './spoof-guard.ts'
 import { prepareStack, releaseStack } from './stack-network.ts'
 import { stackObjects } from './stack-objects.ts'
@@ -26,8 +27,8 @@ export const networkService = (
   { portsPerBridge = usualPorts }: { portsPerBridge?: number } = {},
 ): HostServiceDefinition => {
   const leases = createAddressLeases(join(config.names.networkState, 'addresses'), portsPerBridge)
-  const [host, remover, ids] = [createIpCoprocess(), createLinkRemover(), createIdLeases(config)]
-  const maker = createNamespaceMaker()
+  const [host, program, ids] = [createIpCoprocess(), createNetnsProgram(), createIdLeases(config)]
+  const [maker, remover] = [createNamespaceMaker(program), createLinkRemover(program)]
   let prepared: Subnet | undefined
   const subnet = (): Subnet => {
     if (!prepared)
@@ -51,8 +52,7 @@ export const networkService = (
       requireTools()
       requireOwnPool(config)
       prepared = await prepareStack(record, log, config, leases)
-      maker.ready()
-      remover.ready()
+      program.start()
     },
     facts: () => (prepared ? { subnet: subnetText(prepared) } : {}),
     endpoints: [
@@ -75,8 +75,7 @@ export const networkService = (
       endpoint(release.network, async (_, { record }) => {
         const released = await releaseStack(record, config, pools, remover)
         prepared = undefined
-        await maker.end()
-        remover.end()
+        await program.end()
         host.end()
         return { released }
       }),

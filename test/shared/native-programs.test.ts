@@ -26,8 +26,8 @@ const sanitized = (service: string, name: string) => join(native(service), `${na
 
 /** In a mount and a network namespace of its own: whatever it makes goes with it. */
 const alone = (t: ExecutionContext, program: string): Coprocess => {
-  const inside =
-    'mount -t tmpfs fresh /run && mkdir /run/netns && ip link add bridge type bridge && exec "$0"'
+  const links = 'ip link add bridge type bridge && ip link add spare index 1000 type bridge'
+  const inside = `mount -t tmpfs fresh /run && mkdir /run/netns && ${links} && exec "$0"`
   const one = createCoprocess('/usr/bin/unshare', () => ['--mount', '--net', 'sh', '-c', inside, program])
   t.teardown(() => one.end())
   return one
@@ -110,11 +110,14 @@ test('dolly-netns does its tasks and answers spoilt ones under the sanitizers', 
   await expectDone(t, one, [
     ['make', '/run/netns/bare', '0', '0'],
     ['make', '/run/netns/wired', ...ids, ...link],
+    ['delete', '1000'],
+    ['delete', '1000'],
   ])
   await expectAnswered(t, one, [
     ['make', '/run/netns/one', '0', '0'],
     ['make', '/run/netns/two', ...ids],
     ['make', '/run/netns/three', ...ids, ...link],
+    ['delete', '1000'],
   ])
 })
 

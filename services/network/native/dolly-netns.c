@@ -1,7 +1,7 @@
 /*
  * dolly-netns: makes a container's network for the network service: a network namespace, the user namespace
- * that owns it, a veth pair on the bridge, and the name that keeps them; as `unshare` and `ip` do, without a
- * program for each.
+ * that owns it, a veth pair on the bridge, and the name that keeps them; and deletes links. As `unshare` and
+ * `ip` do, without a program for each.
  */
 #define _GNU_SOURCE
 #include "coprocess.h"
@@ -10,10 +10,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
@@ -164,17 +166,38 @@ static int make(pid_t inhabitant, char **words, const struct interface *interfac
 }
 
 /*
+ * By number, which is of this link alone, however long the request waits for the kernel: its name may be given anew
+ * meanwhile. Gone already is success. Returns when no reader of the kernel's has it any more, long after its name
+ * is free.
+ */
+static int delete_link(const char *number)
+{
+	struct message message;
+	char *end = NULL;
+	const unsigned long index = strtoul(number, &end, 10);
+	const struct ifinfomsg link = { .ifi_index = (int)index };
+	if (end == number || *end || index == 0 || index > INT_MAX)
+		return EINVAL;
+	const int socket = open_rtnetlink();
+	if (socket < 0)
+		return errno;
+	begin_message(&message, RTM_DELLINK, 0, &link, sizeof link);
+	const int error = acknowledged(socket, &message);
+	return error == ENODEV ? 0 : error;
+}
+
+/*
  * `make NAME FIRST COUNT` and, for an interface, `VETH BRIDGE ALIAS ADDRESS PREFIX GATEWAY HARDWARE isolated|-`;
  * a COUNT of 0 leaves the namespace to the host's user namespace. Says how many nanoseconds each part took.
  */
-static int perform(char **words, size_t count, char *said, size_t size)
+static int make_namespace(char **words, size_t count, char *said, size_t size)
 {
 	struct interface interface;
 	struct record record = { said, size, now() };
 	_Alignas(16) char stack[INHABITANT_STACK_BYTES];
 	pid_t inhabitant = -1;
 	const bool wired = count == 12;
-	if ((count != 4 && !wired) || strcmp(words[0], "make") != 0 || (wired && !parse_interface(words + 4, &interface)))
+	if ((count != 4 && !wired) || (wired && !parse_interface(words + 4, &interface)))
 		return EINVAL;
 	const int shared = share_names();
 	if (shared)
@@ -184,6 +207,14 @@ static int perform(char **words, size_t count, char *said, size_t size)
 	const int error = settled ? settled : make(inhabitant, words + 1, wired ? &interface : NULL, &record);
 	unsettle(inhabitant);
 	return error;
+}
+
+/* `make …` or `delete IFINDEX`. */
+static int perform(char **words, size_t count, char *said, size_t size)
+{
+	if (count == 2 && strcmp(words[0], "delete") == 0)
+		return delete_link(words[1]);
+	return count > 0 && strcmp(words[0], "make") == 0 ? make_namespace(words, count, said, size) : EINVAL;
 }
 
 int main(void)
