@@ -29,6 +29,12 @@ const aliasPattern = /^ip_forward=([01])$/
 export const rememberedForwarding = (bridge: string): string | undefined =>
   aliasPattern.exec(interfaces.alias(bridge))?.[1]
 
+/**
+ * As Docker's, but for multicast snooping, which floods like a bridge without it as long as nobody on it queries for
+ * members, and walks all ports whenever one of them comes, goes or changes.
+ */
+export const bridgeType = 'type bridge stp_state 0 forward_delay 0 mcast_snooping 0'
+
 const hex = (byte: number): string => byte.toString(16).padStart(2, '0')
 
 /** A locally administered address of its own: a bridge without one takes its lowest port's and changes as containers come and go. */
@@ -76,7 +82,7 @@ export const ensureBridge = async (
     ...(exists
       ? []
       : [
-          `link add name ${bridge} address ${hardwareAddress(bridge)} type bridge stp_state 0 forward_delay 0`,
+          `link add name ${bridge} address ${hardwareAddress(bridge)} ${bridgeType}`,
           ...makeNoAddress(bridge),
         ]),
     ...(rememberedForwarding(bridge) === undefined

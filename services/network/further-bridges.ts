@@ -1,7 +1,7 @@
 import type { Config } from '../../shared/config.ts'
 import { Failure } from '../../shared/failure.ts'
 import type { Recorder } from '../../shared/recorder.ts'
-import { makeNoAddress } from './bridge.ts'
+import { bridgeType, makeNoAddress } from './bridge.ts'
 import { interfaces } from './interfaces.ts'
 import type { IpCoprocess } from './ip-batch.ts'
 import { type Subnet, addressNumber, containerRange } from './subnet.ts'
@@ -50,7 +50,7 @@ export const createFurtherBridges = ({ config: { names, icc }, subnet, host, por
       ...(interfaces.exists(uplink) ? [`link delete dev ${uplink}`] : []),
       ...(interfaces.exists(bridge)
         ? []
-        : [`link add name ${bridge} type bridge stp_state 0 forward_delay 0`, ...makeNoAddress(bridge)]),
+        : [`link add name ${bridge} ${bridgeType}`, ...makeNoAddress(bridge)]),
       `link set dev ${bridge} alias "${mark}"`,
       `link set dev ${bridge} up`,
       `link add name ${inner} master ${bridge} type veth peer name ${uplink}`,

@@ -24,6 +24,8 @@ export interface NewNamespace {
   link: Interface | undefined
 }
 
+const queues = 'numtxqueues 1 numrxqueues 1'
+
 /** What a shell would do, in the order in which the program does it. */
 const equivalents = ({ name, ids, link }: NewNamespace): string[] => {
   const map = ids && shellLine(['echo', `0 ${ids.first} ${ids.count}`])
@@ -32,7 +34,7 @@ const equivalents = ({ name, ids, link }: NewNamespace): string[] => {
     `unshare ${ids ? '--user ' : ''}--net sleep infinity & pid=$!`,
     map ? `${map} > /proc/$pid/uid_map; ${map} > /proc/$pid/gid_map` : '',
     link
-      ? `ip link add name ${link.veth} master ${link.bridge} type veth peer name eth0 address ${link.hardwareAddress} netns $pid; ` +
+      ? `ip link add name ${link.veth} ${queues} master ${link.bridge} type veth peer name eth0 ${queues} address ${link.hardwareAddress} netns $pid; ` +
         `ip link set dev ${link.veth} addrgenmode none; ip link set dev ${link.veth} up alias ${link.alias}` +
         (link.isolated ? ' type bridge_slave isolated on' : '')
       : '',

@@ -54,6 +54,21 @@ test('a container on the bridge has the answered address, a default route and re
   await t.notThrowsAsync(ping(inside(one.networkNamespace), two.address?.split('/')[0] ?? ''))
 })
 
+test('an interface has one queue each way, and its bridge walks no ports for who joined which group', async (t) => {
+  await using stack = await networkStack()
+  const { hostInterface, networkNamespace } = await stack.connect('one')
+  const show = ['ip', '--details', '--json', 'link', 'show', 'dev']
+  for (const [file = '', ...args] of [
+    [...show, hostInterface ?? ''],
+    [...inside(networkNamespace), ...show, 'eth0'],
+  ]) {
+    const [link] = JSON.parse(await run(file, args)) as Record<string, unknown>[]
+    t.like(link, { num_tx_queues: 1, num_rx_queues: 1 })
+  }
+  const snooping = `/sys/class/net/${stack.config.names.bridge}/bridge/multicast_snooping`
+  t.is(readFileSync(snooping, 'utf8').trim(), '0')
+})
+
 test('a container has no IPv6 address but loopback, and tells the others nothing when it comes', async (t) => {
   await using stack = await networkStack()
   const { networkNamespace, hostInterface } = await stack.connect('silent')

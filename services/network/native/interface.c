@@ -86,6 +86,16 @@ int furnish_namespace(int socket, const struct interface *interface)
 	return addressed ? addressed : add_default_route(socket, interface, index);
 }
 
+/*
+ * One each is what veth(4) uses unless it is told how many: it takes back what the kernel gave for each processor, and
+ * waits for every reader of the network meanwhile, twice, with the lock of all interfaces in hand.
+ */
+static void add_queues(struct message *message)
+{
+	add_number(message, IFLA_NUM_TX_QUEUES, 1);
+	add_number(message, IFLA_NUM_RX_QUEUES, 1);
+}
+
 /* A pair, the host's end on the bridge, the other `eth0` of whoever lives in the namespace. */
 static int add_pair(int socket, const struct interface *interface, pid_t pid)
 {
@@ -97,6 +107,7 @@ static int add_pair(int socket, const struct interface *interface, pid_t pid)
 	begin_message(&message, RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, &down, sizeof down);
 	add_text(&message, IFLA_IFNAME, interface->host);
 	add_number(&message, IFLA_MASTER, master);
+	add_queues(&message);
 	struct rtattr *const info = begin_nested(&message, IFLA_LINKINFO, NULL, 0);
 	add_attribute(&message, IFLA_INFO_KIND, "veth", 4);
 	struct rtattr *const data = begin_nested(&message, IFLA_INFO_DATA, NULL, 0);
@@ -104,6 +115,7 @@ static int add_pair(int socket, const struct interface *interface, pid_t pid)
 	add_text(&message, IFLA_IFNAME, "eth0");
 	add_attribute(&message, IFLA_ADDRESS, &interface->hardware, sizeof interface->hardware);
 	add_number(&message, IFLA_NET_NS_PID, (uint32_t)pid);
+	add_queues(&message);
 	end_nested(&message, peer);
 	end_nested(&message, data);
 	end_nested(&message, info);
