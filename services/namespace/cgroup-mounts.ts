@@ -16,11 +16,11 @@ export const readEveryCgroupMount = (): Mount[] =>
 /** Those of them that limit, whole ones first. */
 export const readCgroupMounts = (): Mount[] => readEveryCgroupMount().filter((mount) => !isNamed(mount))
 
-/** One cgroup tree as the container sees it: its own cgroup is the root. */
+/** One cgroup tree as the container sees it: its own cgroup, a directory of the host's, is the root. */
 export interface CgroupView {
   name: string
-  fsType: string
-  options: string
+  directory: string
+  isUnified: boolean
 }
 
 const within = (directory: string, { mountPoint }: Mount): boolean => directory.startsWith(`${mountPoint}/`)
@@ -39,12 +39,5 @@ export const cgroupViews = (directories: readonly string[], mounts: readonly Mou
   directories.flatMap((directory) => {
     const mount = mountOf(directory, mounts)
     if (!mount) return []
-    const controllers = mount.superOptions.filter((option) => option !== 'rw' && option !== 'ro')
-    return [
-      {
-        name: basename(mount.mountPoint),
-        fsType: mount.fsType,
-        options: mount.fsType === 'cgroup' ? controllers.join(',') : '',
-      },
-    ]
+    return [{ name: basename(mount.mountPoint), directory, isUnified: mount.fsType === 'cgroup2' }]
   })

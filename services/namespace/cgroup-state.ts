@@ -65,11 +65,21 @@ export const killGroup = async (directories: readonly string[]): Promise<void> =
   throw new Failure('busy', `cannot empty ${directories.join(', ')}: processes there outlive SIGKILL`)
 }
 
-/** How many processes the out-of-memory killer took in this cgroup since it was made. */
-export const oomKills = (directories: readonly string[]): number =>
-  [...present(directories, 'memory.oom_control'), ...present(directories, 'memory.events')]
-    .map((text) => Number(/^oom_kill (\d+)$/m.exec(text)?.[1] ?? 0))
-    .reduce((total, kills) => total + kills, 0)
+const oomFiles = ['memory.oom_control', 'memory.events']
+/** Where v1 has its memory controller on most hosts. */
+const isMemory = (directory: string): boolean => directory.includes('/memory/')
+
+/** How many processes the out-of-memory killer took in this cgroup since it was made; one hierarchy counts them. */
+export const oomKills = (directories: readonly string[]): number => {
+  const likely = directories.toSorted((a, b) => Number(isMemory(b)) - Number(isMemory(a)))
+  for (const directory of likely) {
+    for (const file of oomFiles) {
+      const [text] = present([directory], file)
+      if (text !== undefined) return Number(/^oom_kill (\d+)$/m.exec(text)?.[1] ?? 0)
+    }
+  }
+  return 0
+}
 
 /** Of its processor time a container needs this much to be set up within it without being throttled. */
 const leastShare = 0.5

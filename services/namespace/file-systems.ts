@@ -157,18 +157,28 @@ export const tmpfsMount = (entry: string): Operation => {
 
 const viewAttributes = 'nosuid,nodev,noexec,ro'
 
-/** The container's own cgroups, to read: after it has joined them, so that each shows as a root. */
-export const cgroupTree = (views: readonly CgroupView[]): Operation[] => {
+/**
+ * The container's own cgroups, to read. Copies of the host's mounts, opened while those are in sight: to mount a v1
+ * hierarchy waits for a look at every cgroup that it has.
+ */
+export const cgroupTree = (
+  views: readonly CgroupView[],
+  slot: () => string,
+): { opened: Operation[]; placed: Operation[] } => {
   const top = '/sys/fs/cgroup'
-  const [only] = views
-  if (!only) return []
-  if (views.length === 1 && only.fsType === 'cgroup2') return [mount('cgroup2', top, viewAttributes)]
-  return [
+  const trees = views.map((view) => ({ ...view, slot: slot() }))
+  const opened = trees.map(({ slot: number, directory }): Operation => ['tree', number, directory, 'single'])
+  const [only] = trees
+  if (!only) return { opened, placed: [] }
+  if (trees.length === 1 && only.isUnified)
+    return { opened, placed: [placeMount(only.slot, top, viewAttributes)] }
+  const placed: Operation[] = [
     mount('tmpfs', top, 'nosuid,nodev,noexec', 'mode=755,size=4k'),
-    ...views.flatMap(({ name, fsType, options }): Operation[] => [
+    ...trees.flatMap(({ name, slot: number }): Operation[] => [
       ['mkdir', `${top}/${name}`, '0755'],
-      mount(fsType, `${top}/${name}`, viewAttributes, options),
+      placeMount(number, `${top}/${name}`, viewAttributes),
     ]),
     ['remount', top, 'ro'],
   ]
+  return { opened, placed }
 }

@@ -1,5 +1,5 @@
 import type { BundlePaths, ContainerPlan } from './bundle.ts'
-import { type CgroupView, cgroupViews } from './cgroup-mounts.ts'
+import { cgroupViews } from './cgroup-mounts.ts'
 import { type Command, commandOf } from './command.ts'
 import {
   cgroupTree,
@@ -13,14 +13,7 @@ import {
 } from './file-systems.ts'
 import { guestMounts, idmapped } from './guest-mounts.ts'
 import { type Operation, createSlots } from './operation.ts'
-import {
-  type CgroupJoin,
-  type HostFacts,
-  cgroupJoin,
-  commandOperations,
-  openProgram,
-  prologue,
-} from './process-plan.ts'
+import { type HostFacts, cgroupJoin, commandOperations, openProgram, prologue } from './process-plan.ts'
 import { becomeRoot, covers, identity, rlimits, sysctlWrites, systemCallFilter } from './restrictions.ts'
 
 interface Binding {
@@ -71,12 +64,6 @@ const fileSystems = (
   sharedMemory(spec.shmSizeBytes),
 ]
 
-const cgroupOperations = ({ moves }: CgroupJoin, views: readonly CgroupView[]): Operation[] => [
-  ...moves,
-  ['unshare', 'cgroup'],
-  ...cgroupTree(views),
-]
-
 /** The namespaces that were made before: opened while their paths are in sight, entered later. */
 const namespaces = ({ network, userNamespace }: ContainerPlan, slot: () => string) => {
   const [user, net] = [userNamespace ? slot() : undefined, network.kind === 'join' ? slot() : undefined]
@@ -103,6 +90,7 @@ export const containerPlan = (
   const fifo = slot()
   const program = openProgram(command, slot)
   const groups = cgroupJoin(spec.cgroupDirectories, cgroupMounts, slot)
+  const cgroups = cgroupTree(cgroupViews(spec.cgroupDirectories, cgroupMounts), slot)
   const filtering = systemCallFilter(filter, slot, spec.process)
   const { user, opened, enterUser, enterNetwork } = namespaces(spec, slot)
   const root = { slot: slot(), source: rootfs, target: bare ? paths.directory : rootfs }
@@ -126,6 +114,7 @@ export const containerPlan = (
     ...rootTree(root, user),
     ...files.map(({ slot: number, source }): Operation => ['tree', number, source, 'single']),
     ...guests.opened,
+    ...cgroups.opened,
     ...early.flatMap(({ outside }) => outside),
     ...(bare ? [['bare', bare] as const] : []),
     ...enterUser,
@@ -147,7 +136,9 @@ export const containerPlan = (
     ...(process.terminal ? [['console', 'bind'] as const] : []),
     ['directory', command.cwd],
     ...(spec.readonlyRootfs ? [['remount', '/', 'ro'] as const] : []),
-    ...cgroupOperations(groups, cgroupViews(spec.cgroupDirectories, cgroupMounts)),
+    ...groups.moves,
+    ['unshare', 'cgroup'],
+    ...cgroups.placed,
     ['env', ...command.env],
     ...rlimits(process.rlimits),
     ...filtering.early,

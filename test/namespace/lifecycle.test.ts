@@ -175,12 +175,19 @@ test('a container that the kernel killed for memory says so, and sees its own li
   const group = cgroupWith(t, host, file) ?? ''
   writeFileSync(join(group, file), String(8 << 20))
   await host.make('x', {
-    ...shell(`cat ${seen}; dd if=/dev/zero of=/dev/null bs=64M count=1`),
+    ...shell(`cat ${seen}; grep cgroup /proc/self/mountinfo; dd if=/dev/zero of=/dev/null bs=64M count=1`),
     cgroupDirectories: [group],
   })
   t.is(await host.exitCode('x'), 137)
   t.is((await host.state('x'))['oomKilled'], true)
-  t.is(host.output('x').split('\n')[0], String(8 << 20))
+  const [limit, ...mounts] = host.output('x').trim().split('\n')
+  t.is(limit, String(8 << 20))
+  const own = mounts.map((line) => line.split(' ')).filter((words) => words.at(-3)?.startsWith('cgroup'))
+  t.true(own.length > 0)
+  for (const [, , , root, , attributes = ''] of own) {
+    t.is(root, '/', 'its own cgroup is the root of what it sees')
+    t.deepEqual(attributes.split(',').slice(0, 4), ['ro', 'nosuid', 'nodev', 'noexec'])
+  }
   await emptied(group)
 })
 

@@ -97,7 +97,7 @@ for (const [build, program] of Object.entries(builds)) {
     const bad: Operation[] = [
       ['write', '999', 'x'],
       ['write', '5', 'x'],
-      ['open', '64', 'read', '/'],
+      ['open', '128', 'read', '/'],
       ['open', '0', 'sideways', '/'],
       ['owner', '0', '/no/such/namespace'],
       ['enter', 'nonsense', '0'],
@@ -105,7 +105,7 @@ for (const [build, program] of Object.entries(builds)) {
       ['stdio', 'nobody'],
       ['ceiling', 'nonsense', '1'],
       ['idmap', '1', '2'],
-      ['file-system', '64', 'tmpfs', 'none', '', ''],
+      ['file-system', '128', 'tmpfs', 'none', '', ''],
       ['node', '1', 'null', '0666', '1', '3', '0', '0'],
       ['rlimit', 'nonsense', '1', '1'],
       ['rlimit', 'nofile', '-1', '1'],
