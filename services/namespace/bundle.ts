@@ -7,6 +7,7 @@ import {
   readFileSync,
   renameSync,
   rmSync,
+  statSync,
   writeFileSync,
   writeSync,
 } from 'node:fs'
@@ -65,8 +66,9 @@ export const bundlePaths = (directory: string) => ({
 })
 export type BundlePaths = ReturnType<typeof bundlePaths>
 
-/** The text of a file, or undefined when it is not there. */
+/** The text of a file, or undefined when it is not there: looked for first, since to be refused takes six times as long. */
 export const readIfThere = (file: string): string | undefined => {
+  if (!statSync(file, { throwIfNoEntry: false })) return undefined
   try {
     return readFileSync(file, 'utf8')
   } catch (error) {

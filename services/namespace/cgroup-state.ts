@@ -1,18 +1,12 @@
-import { existsSync, writeFileSync } from 'node:fs'
+import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Failure, errnoOf } from '../../shared/failure.ts'
 import { waitFor } from './bounded-wait.ts'
 import { readIfThere } from './bundle.ts'
 
-/**
- * Files that only some hierarchies have are looked for in each: which has what differs from host to host. Looked for
- * before they are read: to be refused takes ten times as long.
- */
+/** Files that only some hierarchies have are looked for in each: which has what differs from host to host. */
 const present = (directories: readonly string[], file: string): string[] =>
-  directories
-    .map((directory) => join(directory, file))
-    .map((path) => (existsSync(path) ? readIfThere(path) : undefined))
-    .filter((text) => text !== undefined)
+  directories.map((directory) => readIfThere(join(directory, file))).filter((text) => text !== undefined)
 
 /** Writes where the file exists; the group may be gone or its processes may be leaving. */
 const writeWhereThere = (directories: readonly string[], file: string, value: string): void => {

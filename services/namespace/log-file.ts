@@ -1,15 +1,7 @@
 import { rmSync, statSync, writeFileSync } from 'node:fs'
-import { errnoOf } from '../../shared/failure.ts'
 import { type BundlePaths, readIfThere } from './bundle.ts'
 
-const statOf = (file: string) => {
-  try {
-    return statSync(file, { bigint: true })
-  } catch (error) {
-    if (errnoOf(error) === 'ENOENT') return undefined
-    throw error
-  }
-}
+const statOf = (file: string) => statSync(file, { bigint: true, throwIfNoEntry: false })
 
 /** A number of a file is given again; with the time of its birth it is its own. */
 const identityOf = (file: string): string | undefined => {

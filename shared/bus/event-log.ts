@@ -1,3 +1,4 @@
+import type * as Checkpoint from '../contracts/checkpoint.ts'
 import { type NewEvent, type StoredEvent, cloudEvent } from '../contracts/event.ts'
 import type { Log } from '../log.ts'
 import { retrying } from '../retry.ts'
@@ -13,6 +14,10 @@ const maxJournalRecords = 10_000
 
 /** The event's type for readers that are not sent its body; named as in the NATS binding of CloudEvents. */
 export const typeHeaderName = 'ce-type'
+
+let checkpoints: Promise<typeof Checkpoint> | undefined
+/** When it is needed: a command line that reads no journal would take 15 ms for its schemas. Once: Node resolves each import anew. */
+const loadCheckpoints = () => (checkpoints ??= import('../contracts/checkpoint.ts'))
 
 const typeHeader = (type: string) => {
   const named = headers()
@@ -66,11 +71,10 @@ export const eventLog = (connection: NatsConnection, source: string, log: Log) =
     journal: async (kind: string, id: string): Promise<StoredEvent[]> => {
       const subject = subjects.event(kind, id)
       const range = { subject, from: 1, batch: maxJournalRecords }
-      // Loaded when it is needed: a command line that reads no journal would take 15 ms for its schemas.
-      const checkpoint = import('../contracts/checkpoint.ts')
+      const loading = loadCheckpoints()
       try {
         const stored = await unlessLost(connection, storedEvents(connection, range))
-        return (await checkpoint).expanded(stored)
+        return (await loading).expanded(stored)
       } catch (error) {
         throw failureOf(error, `cannot read ${subject}`)
       }
