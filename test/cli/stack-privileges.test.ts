@@ -40,6 +40,12 @@ test('each program of the stack has the capabilities of its table and no way to 
   }
 })
 
+test('the bus takes no processor from who wakes it', (t) => {
+  const stat = readFileSync(`/proc/${stack.info.pids['nats-server']}/stat`, 'latin1')
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+  t.is(fields[38], '3', 'SCHED_BATCH, the 41st field of proc_pid_stat(5)')
+})
+
 test('what a service starts has no more than the service', (t) => {
   const [storage] = readFileSync(
     `/proc/${stack.info.pids['storage']}/task/${stack.info.pids['storage']}/children`,

@@ -14,6 +14,15 @@ const maxTries = 3
 /** Go's idle threads look for work before they sleep: on a host of two processors that takes a third more of them. */
 const processors = Math.max(1, Math.floor(availableParallelism() / 2))
 
+/**
+ * Under SCHED_BATCH, sched(7): a message wakes the server, and it does not take the processor from the sender, which
+ * has more to send. chrt(1) becomes the program: no process more.
+ */
+const unhurried = ({ command, args }: ReturnType<typeof confined>) => ({
+  command: '/usr/bin/chrt',
+  args: ['--batch', '0', command, ...args],
+})
+
 export interface NatsServerOptions {
   log: Log
   onChange?: () => void
@@ -32,7 +41,7 @@ export const startNatsServer = async (
     const server = keepRunning(
       {
         name: 'nats-server',
-        ...confined(config, 'nats-server', path, ['-c', natsFiles(config).configuration]),
+        ...unhurried(confined(config, 'nats-server', path, ['-c', natsFiles(config).configuration])),
         cwd: config.root,
         env: { GOMAXPROCS: String(processors), ...process.env },
         logFile: join(config.names.logs, 'nats-server.log'),
