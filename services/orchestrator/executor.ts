@@ -36,18 +36,18 @@ export const hostExecutor = (
     body: unknown,
     { timeoutMs, fence, inject, signal }: StepRequest,
   ) => {
-    const restart = new AbortController()
+    signal.throwIfAborted()
+    const either = new AbortController()
+    // Not `AbortSignal.any`, which leaves weak references for the collector, as many as there are requests.
+    const stop = () => either.abort(signal.reason)
+    signal.addEventListener('abort', stop, { once: true })
     const group = waiting.get(key) ?? new Set()
-    waiting.set(key, group.add(restart))
+    waiting.set(key, group.add(either))
     try {
-      return await bus.request(subject, body, {
-        timeoutMs,
-        fence,
-        inject,
-        signal: AbortSignal.any([signal, restart.signal]),
-      })
+      return await bus.request(subject, body, { timeoutMs, fence, inject, signal: either.signal })
     } finally {
-      group.delete(restart)
+      group.delete(either)
+      signal.removeEventListener('abort', stop)
     }
   }
 

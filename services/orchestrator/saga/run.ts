@@ -132,7 +132,7 @@ export const createRun = (
         }
         return ledger.current()
       } finally {
-        halt('the run has ended')
+        if (work.count > 0) halt('the run has ended')
       }
     },
     /** Looks at the journal again before waiting on: someone else has appended to it. */

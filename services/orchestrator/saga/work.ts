@@ -40,6 +40,14 @@ export const createWork = ({ ledger, executor, clock, signal }: WorkParts) => {
       return apply(before, record)
     }, ledger.current())
 
+  const changedOrOver = async (): Promise<boolean | void> => {
+    const ended = new AbortController()
+    const over = clock.delay(lingerMs, ended.signal).then(() => !ended.signal.aborted)
+    const isOver = await Promise.race([changed.promise, over])
+    ended.abort('no longer waited for') // without a reason an exception is made, which takes longer than the rest
+    return isOver
+  }
+
   return {
     results,
     wake,
@@ -97,11 +105,7 @@ export const createWork = ({ ledger, executor, clock, signal }: WorkParts) => {
     },
     /** Waits for a result or a wake-up; answers true when results have waited long enough to be journaled. */
     linger: async (): Promise<boolean> => {
-      const ended = new AbortController()
-      const waited =
-        results.length > 0 && clock.delay(lingerMs, ended.signal).then(() => !ended.signal.aborted)
-      const isOver = await Promise.race([changed.promise, ...(waited ? [waited] : [])])
-      ended.abort('no longer waited for') // without a reason an exception is made, which takes longer than the rest
+      const isOver = results.length > 0 ? await changedOrOver() : await changed.promise
       if (bug) throw bug
       return isOver === true
     },
