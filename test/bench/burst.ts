@@ -1,5 +1,6 @@
 import { ulid } from 'ulid'
 import type { DollyClient } from './dolly-client.ts'
+import { percentile } from './statistics.ts'
 
 /** Runs the work for each id with this many under way; answers how many a second were done. */
 export const rate = async (
@@ -16,10 +17,14 @@ export const rate = async (
   return ids.length / ((performance.now() - start) / 1000)
 }
 
-/** Creates containers with many clients at once, until all run, then deletes them the same way. */
-export const burst = async (client: DollyClient, containers: number, clients = 32) => {
-  const ids = Array.from({ length: containers }, () => ulid())
-  const createsPerSecond = await rate(ids, clients, (id) => client.create({ id }))
-  const deletesPerSecond = await rate(ids, clients, client.remove)
-  return { clients, containers, createsPerSecond, deletesPerSecond }
+/** Creates containers with many clients at once, until all run, then deletes them the same way; each time anew. */
+export const burst = async (client: DollyClient, containers: number, { times = 1, clients = 32 } = {}) => {
+  const [creates, deletes]: [number[], number[]] = [[], []]
+  for (let run = 0; run < times; run++) {
+    const ids = Array.from({ length: containers }, () => ulid())
+    creates.push(await rate(ids, clients, (id) => client.create({ id })))
+    deletes.push(await rate(ids, clients, client.remove))
+  }
+  const [createsPerSecond, deletesPerSecond] = [percentile(creates, 0.5), percentile(deletes, 0.5)]
+  return { clients, containers, createsPerSecond, deletesPerSecond, creates, deletes }
 }

@@ -24,16 +24,17 @@ import { mebibytesPerContainer, scale } from './scale.ts'
 import { tableOf } from './table.ts'
 
 const kind = process.argv.includes('--quick') ? 'quick' : 'full'
-const { rounds, warmups, containers, queued, idlePeers, scaled } = {
+const { rounds, warmups, containers, bursts, queued, idlePeers, scaled } = {
   full: {
     rounds: 100,
     warmups: 10,
     containers: 500,
+    bursts: 3,
     queued: 2000,
     idlePeers: 100,
     scaled: { few: 10, many: 1000, samples: 50, atOnce: 200 },
   },
-  quick: { rounds: 10, warmups: 2, containers: 40, queued: 0, idlePeers: 0, scaled: undefined },
+  quick: { rounds: 10, warmups: 2, containers: 40, bursts: 1, queued: 0, idlePeers: 0, scaled: undefined },
 }[kind]
 /** Every which round also executes in the container, and runs one by the command line. */
 const longRound = 4
@@ -125,7 +126,7 @@ for (let number = -warmups; number < rounds; number++) {
 }
 
 say(`${containers} containers at once`)
-const burstResults = await burst(client, containers)
+const burstResults = await burst(client, containers, { times: bursts })
 const ids = measured.find(({ launcher }) => launcher.name === 'dolly')?.ids ?? []
 const { steps, work } = await profileOf(client.bus, ids)
 

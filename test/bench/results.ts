@@ -45,6 +45,9 @@ export const Results = z.object({
     containers: z.number(),
     createsPerSecond: z.number(),
     deletesPerSecond: z.number(),
+    /** Of each time; the figures above are their medians. */
+    creates: z.array(z.number()).default([]),
+    deletes: z.array(z.number()).default([]),
   }),
   scale: z
     .object({

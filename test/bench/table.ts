@@ -72,6 +72,13 @@ const queueLines = ({ queue }: Results): string[] =>
       ]
     : []
 
+const rateOf = (median: number, each: readonly number[], what: string): string =>
+  `${one(median)} ${what} a second` + (each.length > 1 ? ` (median of ${each.map(one).join(', ')})` : '')
+
+const burstLine = (burst: Results['burst']): string =>
+  `Dolly, ${burst.clients} clients, ${burst.containers} containers: ` +
+  `${rateOf(burst.createsPerSecond, burst.creates, 'creates')}, ${rateOf(burst.deletesPerSecond, burst.deletes, 'deletes')}.`
+
 /** The results as a page of Markdown, compared with the run before. */
 export const tableOf = (results: Results, last: Results | undefined): string => {
   const { machine, burst, profile, launchers, skipped } = results
@@ -98,7 +105,7 @@ export const tableOf = (results: Results, last: Results | undefined): string => 
     '',
     '## Burst',
     '',
-    `Dolly, ${burst.clients} clients, ${burst.containers} containers: ${burst.createsPerSecond.toFixed(1)} creates a second, ${burst.deletesPerSecond.toFixed(1)} deletes a second.`,
+    burstLine(burst),
     '',
     ...scaleLines(results),
     ...queueLines(results),
