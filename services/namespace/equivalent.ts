@@ -90,15 +90,13 @@ const renderings: Record<string, Render> = {
     mountLine(type, source, target, attributes, options),
   remount: ([target = '', attributes = '']) => ['mount', '-o', `remount,bind,${attributes}`, target],
   pivot: ([root = '']) => `cd ${shellLine([root])} && pivot_root . . && umount -l . && cd /`,
-  'mask-source': ([, path = '']) =>
-    `mount -t tmpfs mask ${path} && touch ${path}/file && mkdir ${path}/directory`,
-  mask: ([, path = '']) =>
+  'mask-source': () => 'touch /dev/shm/file && mkdir /dev/shm/directory',
+  mask: ([, , path = '']) =>
     ['mount', '--bind', '-o', 'ro'].concat(
       maskedDirectories.has(path) ? '/dev/shm/directory' : '/dev/shm/file',
       path,
     ),
   readonly: ([path = '']) => ['mount', '--rbind', '-o', 'ro', path, path],
-  detach: ([path = '']) => ['umount', '-l', path],
   console: () => 'script --command "$command" /dev/null',
   user: ([user = '']) => ['setpriv', `--reuid=${user || '0'}`, '--init-groups'],
   bounding: ([mask = '']) => ['capsh', `--drop=~${mask}`],

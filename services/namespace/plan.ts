@@ -39,11 +39,17 @@ const fileSystems = (
     placed,
     guests,
     files,
-    maskSlot,
-  }: { placed: Operation[]; guests: Operation[]; files: readonly Binding[]; maskSlot: string },
+    masks,
+  }: {
+    placed: Operation[]
+    guests: Operation[]
+    files: readonly Binding[]
+    masks: ReturnType<typeof covers> | undefined
+  },
 ): Operation[] => [
   ...placed,
   ...deviceTree,
+  ...(masks ? [masks.source] : []),
   ...spec.tmpfs.map(tmpfsMount),
   ...guests,
   ...files.map(({ slot, target }): Operation => [
@@ -60,7 +66,7 @@ const fileSystems = (
     ownNetwork: spec.network.kind !== 'host',
     groups: spec.userNamespace?.size,
   }),
-  ...(spec.privileged ? [] : covers(maskSlot)),
+  ...(masks?.placed ?? []),
   sharedMemory(spec.shmSizeBytes),
 ]
 
@@ -96,9 +102,10 @@ export const containerPlan = (
   const root = { slot: slot(), source: rootfs, target: bare ? paths.directory : rootfs }
   const guests = guestMounts(spec, { bindAllow, slot, user })
   const access = spec.privileged ? 'rw' : 'ro'
+  const devices = slot()
   const early = [
     procMount(slot()),
-    deviceMount(slot(), userNamespace?.hostID ?? 0),
+    deviceMount(devices, userNamespace?.hostID ?? 0),
     network.kind === 'host' ? hostSys(slot(), access) : sysMount(slot(), access),
   ]
   const files = [
@@ -131,7 +138,7 @@ export const containerPlan = (
       placed: early.map(({ place }) => place),
       guests: guests.placed,
       files,
-      maskSlot: slot(),
+      masks: spec.privileged ? undefined : covers(devices, slot),
     }),
     ...(process.terminal ? [['console', 'bind'] as const] : []),
     ['directory', command.cwd],

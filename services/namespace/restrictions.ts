@@ -28,13 +28,20 @@ export const readonlyPaths = [
   '/proc/sysrq-trigger',
 ] as const
 
-/** Covers with an inode of the container's own: one of the host's, as /dev/null, could be swapped (CVE-2025-31133). */
-export const covers = (slot: string): Operation[] => [
-  ['mask-source', slot, '/dev/shm'],
-  ...[...masked.directories, ...masked.files].map((path): Operation => ['mask', slot, path]),
-  ['detach', '/dev/shm'],
-  ...readonlyPaths.map((path): Operation => ['readonly', path]),
-]
+/**
+ * Covers with inodes of the container's own: one of the host's, as /dev/null, could be swapped (CVE-2025-31133). They
+ * are in the slot of its `/dev`, made before anything else is mounted there.
+ */
+export const covers = (devices: string, slot: () => string): { source: Operation; placed: Operation[] } => {
+  const [file, directory] = [slot(), slot()]
+  return {
+    source: ['mask-source', devices, file, directory],
+    placed: [
+      ...[...masked.directories, ...masked.files].map((path): Operation => ['mask', file, directory, path]),
+      ...readonlyPaths.map((path): Operation => ['readonly', path]),
+    ],
+  }
+}
 
 const ipcSysctls = new Set(
   ['msgmax', 'msgmnb', 'msgmni', 'sem', 'shmall', 'shmmax', 'shmmni', 'shm_rmid_forced'].map(

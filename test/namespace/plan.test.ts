@@ -37,7 +37,7 @@ test('cgroups are opened before the pivot, joined after the mounts and before th
     'open 1',
     'clone',
     'pivot',
-    'bind 3 /proc',
+    'bind 4 /proc',
     'write 1 0',
     'unshare cgroup',
     'bounding',

@@ -9,41 +9,31 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* slot, directory: a temporary tmpfs with one empty file and one empty directory, whose inodes cover what is masked. */
+/*
+ * slot of a tmpfs with a directory `shm`, two slots: an empty file and an empty directory in there, whose inodes cover
+ * what is masked. They are out of sight as soon as `/dev/shm` has its own file system.
+ */
 int enact_mask_source(struct context *context, char **args, size_t count)
 {
-	char options[] = "mode=555,nr_inodes=4,size=4k";
-	uint64_t slot = 0;
-	int mount = -1, error;
+	size_t file = 0, directory = 0;
+	int devices = -1;
 	(void)count;
-	if (number(args[0], MAX_SLOTS - 1, &slot))
-		return EINVAL;
-	error = make_mount(context, "tmpfs", "mask", MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC, options, &mount);
-	if (error)
-		return error;
-	if (mknodat(mount, "file", S_IFREG, 0) || mkdirat(mount, "directory", 0555)) {
-		error = errno;
-	} else {
-		/* Attached for a moment: before Linux 6.15 only an attached tree may be cloned. */
-		const int target = open_target(args[1], TARGET_EXISTING, true);
-		error = target < 0 ? errno : bind_tree(mount, target, 0, 0);
-		if (target >= 0)
-			close(target);
-	}
-	if (error)
-		close(mount);
-	else
-		context->slots[slot] = mount;
-	return error;
+	const int error = slot_of(context, args[0], &devices);
+	if (error || slot_index(args[1], &file) || slot_index(args[2], &directory))
+		return error ? error : EINVAL;
+	if (mknodat(devices, "shm/file", S_IFREG, 0) || mkdirat(devices, "shm/directory", 0555))
+		return errno;
+	context->slots[file] = openat(devices, "shm/file", O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	context->slots[directory] = openat(devices, "shm/directory", O_PATH | O_NOFOLLOW | O_DIRECTORY | O_CLOEXEC);
+	return context->slots[file] < 0 || context->slots[directory] < 0 ? errno : 0;
 }
 
-static int clone_over(int directory, const char *path, int target)
+static int clone_over(int source, int target, uint64_t attributes)
 {
-	const unsigned int flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE | (*path ? 0U : (unsigned int)AT_EMPTY_PATH);
-	const int tree = (int)syscall(SYS_open_tree, directory, path, flags);
+	const int tree = (int)syscall(SYS_open_tree, source, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE | AT_EMPTY_PATH);
 	if (tree < 0)
 		return errno;
-	const int error = bind_tree(tree, target, MOUNT_ATTR_RDONLY, 0);
+	const int error = bind_tree(tree, target, attributes, 0);
 	close(tree);
 	return error;
 }
@@ -55,18 +45,21 @@ static int open_covered(const char *path, int *target)
 	return *target >= 0 || errno == ENOENT || errno == ENOTDIR ? 0 : errno;
 }
 
+/* The file's slot, the directory's, path. */
 int enact_mask(struct context *context, char **args, size_t count)
 {
+	const uint64_t attributes = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
 	struct stat status;
-	int source = -1, target = -1;
+	int file = -1, directory = -1, target = -1;
 	(void)count;
-	int error = slot_of(context, args[0], &source);
-	if (error)
-		return error;
-	error = open_covered(args[1], &target);
+	int error = slot_of(context, args[0], &file);
+	if (!error)
+		error = slot_of(context, args[1], &directory);
+	if (!error)
+		error = open_covered(args[2], &target);
 	if (error || target < 0)
 		return error;
-	error = fstat(target, &status) ? errno : clone_over(source, S_ISDIR(status.st_mode) ? "directory" : "file", target);
+	error = fstat(target, &status) ? errno : clone_over(S_ISDIR(status.st_mode) ? directory : file, target, attributes);
 	close(target);
 	return error;
 }
@@ -78,7 +71,7 @@ int enact_readonly(struct context *context, char **args, size_t count)
 	int error = open_covered(args[0], &target);
 	if (error || target < 0)
 		return error;
-	error = clone_over(target, "", target);
+	error = clone_over(target, target, MOUNT_ATTR_RDONLY);
 	close(target);
 	return error;
 }

@@ -143,7 +143,6 @@ int enact_pivot(struct context *, char **, size_t);
 int enact_mask_source(struct context *, char **, size_t);
 int enact_mask(struct context *, char **, size_t);
 int enact_readonly(struct context *, char **, size_t);
-int enact_detach(struct context *, char **, size_t);
 
 int enact_console(struct context *, char **, size_t);
 int enact_user(struct context *, char **, size_t);

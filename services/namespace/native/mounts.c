@@ -210,9 +210,3 @@ int enact_pivot(struct context *context, char **args, size_t count)
 		return errno;
 	return 0;
 }
-
-int enact_detach(struct context *context, char **args, size_t count)
-{
-	(void)context, (void)count;
-	return umount2(args[0], MNT_DETACH) ? errno : 0;
-}
