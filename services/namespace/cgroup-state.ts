@@ -68,7 +68,7 @@ export const oomKills = (directories: readonly string[]): number => {
   const likely = directories.toSorted((a, b) => Number(isMemory(b)) - Number(isMemory(a)))
   for (const directory of likely) {
     for (const file of oomFiles) {
-      const [text] = present([directory], file)
+      const text = readIfThere(join(directory, file))
       if (text !== undefined) return Number(/^oom_kill (\d+)$/m.exec(text)?.[1] ?? 0)
     }
   }
