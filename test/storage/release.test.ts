@@ -2,7 +2,10 @@ import { existsSync } from 'node:fs'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import test from 'ava'
 import { imageList, objects, release } from '../../shared/contracts/operations.ts'
-import { failureOf, loopsOf, mountLine, storageStack } from './storage-stack.ts'
+import { eventually, failureOf, loopsOf, mountLine, storageStack } from './storage-stack.ts'
+
+/** Whoever copies the mounts of this host at that moment, as any `unshare --mount` does, keeps the device a little longer. */
+const isDetached = (file: string): Promise<boolean> => eventually(async () => loopsOf(file).length === 0)
 
 test('whoever asks while a release is under way does not mount the file system again', async (t) => {
   await using stack = await storageStack()
@@ -18,7 +21,7 @@ test('whoever asks while a release is under way does not mount the file system a
     await asked
   }
   t.is(mountLine(stack.config.names.cowfs), undefined)
-  t.deepEqual(loopsOf(stack.config.names.image), [])
+  t.true(await isDetached(stack.config.names.image))
 })
 
 test('a release that is asked for twice succeeds, and so does a look at what is being released', async (t) => {
@@ -48,7 +51,7 @@ test('objects names each root, and release refuses while there is one and then l
   await stack.undo('alive')
   await stack.request(release.storage, {})
   t.is(mountLine(names.cowfs), undefined)
-  t.deepEqual(loopsOf(names.image), [])
+  t.true(await isDetached(names.image))
   t.true(existsSync(names.image))
   t.deepEqual((await stack.request(objects.storage, {})).objects, [])
 })
