@@ -1,4 +1,6 @@
-import { existsSync } from 'node:fs'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync, readlinkSync } from 'node:fs'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import test from 'ava'
 import { imageList, objects, release } from '../../shared/contracts/operations.ts'
@@ -54,4 +56,20 @@ test('objects names each root, and release refuses while there is one and then l
   t.true(await isDetached(names.image))
   t.true(existsSync(names.image))
   t.deepEqual((await stack.request(objects.storage, {})).objects, [])
+})
+
+test('whoever has a copy of the mounts keeps the device, and no longer', async (t) => {
+  await using stack = await storageStack()
+  const { image, cowfs } = stack.config.names
+  const copier = spawn('unshare', ['--mount', 'sleep', '1000'], { stdio: 'ignore' })
+  const ended = once(copier, 'exit')
+  t.teardown(() => copier.kill('SIGKILL'))
+  const [own, theirs] = ['self', copier.pid].map((pid) => () => readlinkSync(`/proc/${pid}/ns/mnt`))
+  t.true(await eventually(async () => own?.() !== theirs?.()))
+  await stack.request(release.storage, {})
+  t.is(mountLine(cowfs), undefined)
+  t.is(loopsOf(image).length, 1)
+  copier.kill('SIGKILL')
+  await ended
+  t.true(await isDetached(image))
 })
