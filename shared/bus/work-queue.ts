@@ -1,5 +1,7 @@
+import pLimit from 'p-limit'
 import { Failure } from '../failure.ts'
 import type { Command } from '../contracts/command.ts'
+import { patienceMs } from '../patience.ts'
 import { encode } from '../wire.ts'
 import { consume } from './consume.ts'
 import { failureOf } from './failure-of.ts'
@@ -33,6 +35,12 @@ export interface PendingCommand {
   body: Uint8Array
 }
 
+/** How long a receipt is waited for, each time that it is asked for. */
+const receiptWithinMs = [5_000, 10_000, 15_000]
+
+/** Receipts to wait for at once: the server sends those of all that it has read when the disk has the last of them. */
+const mostPublishing = 100
+
 /** Far more than the server sends of messages in one answer. */
 const mostAtOnce = 10_000
 
@@ -40,30 +48,58 @@ const mostAtOnce = 10_000
 const isLost = (error: unknown): boolean =>
   error instanceof Failure && ['timeout', 'unavailable'].includes(error.code)
 
-/** Commands, kept until they have their outcome. */
-export const workQueue = (connection: NatsConnection) => ({
-  /** Publishes a command; the receipt says that the work queue has it. With a message id it is asked for again when it does not come. */
-  publishCommand: async (subject: string, body: unknown, { messageId }: { messageId?: string } = {}) => {
-    const options = messageId ? { msgID: messageId } : {}
-    const publish = async () => {
-      const published = jetstream(connection).publish(subject, encode(body), options)
-      const { stream, seq, duplicate } = await unlessLost(connection, published).catch((error: unknown) => {
-        throw failureOf(error, `cannot publish ${subject}`)
-      })
-      return { stream, sequence: seq, duplicate }
-    }
+interface Receipt {
+  stream: string
+  sequence: number
+  /** Whether the work queue had it already. */
+  duplicate: boolean
+}
+
+interface Publication {
+  subject: string
+  body: unknown
+  messageId: string | undefined
+}
+
+const publish = async (
+  connection: NatsConnection,
+  { subject, body, messageId }: Publication,
+  timeout: number,
+): Promise<Receipt> => {
+  const options = { timeout, ...(messageId ? { msgID: messageId } : {}) }
+  const published = jetstream(connection).publish(subject, encode(body), options)
+  const { stream, seq, duplicate } = await unlessLost(connection, published).catch((error: unknown) => {
+    throw failureOf(error, `cannot publish ${subject}`)
+  })
+  return { stream, sequence: seq, duplicate }
+}
+
+const publishPatiently = async (connection: NatsConnection, publication: Publication): Promise<Receipt> => {
+  for (let waited = 0; ; waited++) {
     try {
-      return await publish().catch((error: unknown) => {
-        if (!messageId || !isLost(error)) throw error
-        return publish()
-      })
+      return await publish(connection, publication, patienceMs(receiptWithinMs[waited] ?? 0))
     } catch (error) {
+      // By its message id the server knows a command again that it has stored.
+      if (publication.messageId && waited + 1 < receiptWithinMs.length && isLost(error)) continue
       if (!(error instanceof Failure) || error.code !== 'timeout') throw error
       // A server that cannot write does not answer.
       const reason = `${error.message}: the bus has not stored it; its disk may be full`
       throw new Failure('timeout', reason, { cause: error })
     }
-  },
+  }
+}
+
+/** Commands, kept until they have their outcome. */
+export const workQueue = (connection: NatsConnection, publishing = pLimit(mostPublishing)) => ({
+  /**
+   * Publishes a command; the receipt says that the work queue has it. With a message id it is asked for again when it
+   * does not come. Throws `Failure`.
+   */
+  publishCommand: (
+    subject: string,
+    body: unknown,
+    { messageId }: { messageId?: string } = {},
+  ): Promise<Receipt> => publishing(() => publishPatiently(connection, { subject, body, messageId })),
 
   /** Hands each command of a durable consumer to `handle` at once; the consumer's limit bounds how many. Ends with the signal. */
   consumeCommands: async (durable: string, handle: (command: Command) => void, signal: AbortSignal) => {

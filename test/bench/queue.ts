@@ -49,9 +49,14 @@ export const queue = async (client: DollyClient, config: Config, containers: num
   }
   const served: string[] = []
   const start = performance.now()
-  const serving = Promise.all(
+  // However one of them ends, all are over when this is: whoever takes the stack down would meet the others.
+  const serving = Promise.allSettled(
     ids.map((id) => client.create({ id }, { withinMs: 300_000 }).then(() => served.push(id))),
-  ).then(() => (performance.now() - start) / 1000)
+  ).then((all) => {
+    const failed = all.find((one) => one.status === 'rejected')
+    if (failed) throw failed.reason
+    return (performance.now() - start) / 1000
+  })
   const watched = watch().catch((error: unknown) => {
     if (!done.signal.aborted) throw error
   })

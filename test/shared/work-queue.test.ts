@@ -26,8 +26,8 @@ test('a receipt that does not come in time is asked for again, and the command i
   if (pid === undefined) throw new Error('the server does not run')
   process.kill(pid, 'SIGSTOP')
   const published = client.publishCommand(subjects.create, { id: 'a' }, { messageId: 'once' })
-  // One answer's time and half of another.
-  await delay(patienceMs(7500)).finally(() => process.kill(pid, 'SIGCONT'))
+  // The time of two answers, and some of a third's.
+  await delay(patienceMs(17_000)).finally(() => process.kill(pid, 'SIGCONT'))
   t.like(await published, { stream: 'COMMANDS', sequence: 1 })
   await using bus = await server.bus('orchestrator')
   t.deepEqual(
