@@ -10,10 +10,10 @@ import type { StorageHost } from './root-snapshot.ts'
 const mostImages = 4
 
 /**
- * How long after the last launch: what begins one leaves the processors to it, and what waits for a commit
- * of its own must not make others wait.
+ * How long after the last launch has begun, longer than one takes on a slow host: it has the processors and the disk
+ * to itself, and what waits for a commit of its own must not make others wait.
  */
-const quietMs = 25
+const quietMs = 100
 
 /** What there is of one image. */
 interface Stock {
