@@ -126,5 +126,5 @@ export const followExits = (
       return hopeless.has(error.code) ? undefined : restartDelayMs(deliveries)
     }
   }
-  return bus.considerEvents('restarts', consider, signal)
+  return bus.considerEvents({ durable: 'restarts', urgent: 'container.exited' }, consider, signal)
 }

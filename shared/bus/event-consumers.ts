@@ -1,10 +1,9 @@
 import { type StoredEvent, storedEvent } from '../contracts/event.ts'
 import type { Log } from '../log.ts'
 import { idOfEvent, subjects } from '../subjects.ts'
-import { consume } from './consume.ts'
-import { gather } from './gather.ts'
 import { asked } from './jetstream.ts'
 import { typeHeaderName } from './event-log.ts'
+import { createPull } from './pull.ts'
 import type { JsMsg, Msg, NatsConnection } from './nats.ts'
 
 /** An event without its body. */
@@ -22,6 +21,9 @@ export interface ToldEvent {
  */
 const gatherMs = 50
 
+/** Fewer than the consumers let be unacknowledged: what may wait is not acknowledged for a moment. */
+const mostTogether = 250
+
 /** Of those that the client knows, the header by which a writer compares and sets. */
 const expectedHeader = 'Nats-Expected-Last-Subject-Sequence'
 
@@ -32,7 +34,7 @@ const received = ({ seq, subject, data, headers }: JsMsg): StoredEvent => {
 
 /** Facts as they come: consumed once by whoever takes them, or hinted at. */
 export const eventConsumers = (connection: NatsConnection, log: Log) => {
-  const hear = (subject: string, see: (id: string, message: Msg) => void): void => {
+  const follow = (subject: string, see: (id: string, message: Msg) => void): void => {
     connection.subscribe(subject, {
       callback: (error, message) => {
         if (error) return log.error({ err: error, subject }, 'subscription ended')
@@ -40,6 +42,30 @@ export const eventConsumers = (connection: NatsConnection, log: Log) => {
       },
     })
   }
+  const pullOf = (durable: string, signal: AbortSignal) =>
+    createPull({
+      connection,
+      stream: 'EVENTS',
+      durable,
+      batch: mostTogether,
+      waitMs: gatherMs,
+      signal,
+      onFailure: (reason) => log.warn({ reason }, 'no events'),
+    })
+
+  const hearers = new Set<(type: string | undefined) => void>()
+  /** Hears what is stored now, each event in one of the processes that share the consumers. */
+  const hear = (see: (type: string | undefined) => void): void => {
+    hearers.add(see)
+    if (hearers.size > 1) return
+    const callback = (error: unknown, message: Msg): void => {
+      if (error) return log.error({ err: error }, 'subscription ended')
+      const type = message.headers?.get(typeHeaderName) || undefined
+      for (const tell of hearers) tell(type)
+    }
+    connection.subscribe(subjects.events('container'), { queue: 'consumers', callback })
+  }
+
   return {
     /**
      * Hands the events of a durable consumer to `handle`, those of a moment together; acknowledged when it resolves,
@@ -50,52 +76,49 @@ export const eventConsumers = (connection: NatsConnection, log: Log) => {
       handle: (events: StoredEvent[], hurried: boolean) => Promise<readonly StoredEvent[]>,
       signal: AbortSignal,
     ) => {
-      const batches = gather<JsMsg>(gatherMs)
-      const receive = async () => {
-        for await (const message of consume(connection, 'EVENTS', durable, signal)) batches.add(message)
-      }
+      const { take, hint, hurry } = pullOf(durable, signal)
+      hear(hint)
       const hand = async () => {
-        for await (const { items, hurried } of batches.take()) {
+        let kept: JsMsg[] = []
+        for await (const { items: came, hurried } of take()) {
+          const items = [...kept, ...came]
+          if (items.length === 0) continue
           const inOrder = items.toSorted((a, b) => a.seq - b.seq)
           const later = new Set(
             (await handle(inOrder.map(received), hurried)).map(({ sequence }) => sequence),
           )
           // Together, so that they leave in one write.
           for (const message of items) if (!later.has(message.seq)) message.ack()
-          for (const message of items) if (later.has(message.seq)) batches.add(message)
+          kept = items.filter((message) => later.has(message.seq))
+          if (kept.length > 0) hint()
         }
       }
-      return { hurry: batches.hurry, ended: Promise.all([receive().finally(batches.end), hand()]) }
+      return { hurry, ended: hand() }
     },
 
     /**
-     * Hands each event of a durable consumer, without its body, to `handle` at once; what it answers is the delay
-     * until it is delivered again.
+     * Hands each event of a durable consumer, without its body, to `handle`; what it answers is the delay until it is
+     * delivered again. Those of the type are handed over in a moment, others in a while.
      */
     considerEvents: async (
-      durable: string,
+      { durable, urgent }: { durable: string; urgent: string },
       handle: (event: ToldEvent, deliveries: number) => Promise<number | undefined>,
       signal: AbortSignal,
     ) => {
-      const done = gather<JsMsg>(gatherMs)
-      const acknowledge = async () => {
-        for await (const { items } of done.take()) for (const message of items) message.ack()
+      const { take, hint } = pullOf(durable, signal)
+      hear((type) => {
+        if (type === undefined || type === urgent) hint()
+      })
+      const consider = async (message: JsMsg): Promise<void> => {
+        const { seq: sequence, subject, headers } = message
+        const type = headers?.get(typeHeaderName) || undefined
+        const event = { sequence, subject, type, messageId: headers?.get('Nats-Msg-Id') ?? '' }
+        const delayMs = await handle(event, message.info.redeliveryCount)
+        if (delayMs === undefined) return message.ack()
+        message.nak(delayMs)
+        setTimeout(hint, delayMs).unref()
       }
-      const consider = async () => {
-        for await (const message of consume(connection, 'EVENTS', durable, signal)) {
-          const { seq: sequence, subject, headers } = message
-          const event = {
-            sequence,
-            subject,
-            type: headers?.get(typeHeaderName) || undefined,
-            messageId: headers?.get('Nats-Msg-Id') ?? '',
-          }
-          void handle(event, message.info.redeliveryCount).then((delayMs) =>
-            delayMs === undefined ? done.add(message) : message.nak(delayMs),
-          )
-        }
-      }
-      await Promise.all([consider().finally(done.end), acknowledge()])
+      for await (const { items } of take()) for (const message of items) void consider(message)
     },
 
     /** Whether a durable consumer has dealt with everything up to a sequence. Throws `Failure`. */
@@ -116,10 +139,10 @@ export const eventConsumers = (connection: NatsConnection, log: Log) => {
 
     /** Sees events as they are stored, without a promise to see all: hints to look. */
     hints: (kind: string, see: (id: string, raw: string) => void): void =>
-      hear(subjects.events(kind), (id, message) => see(id, message.string())),
+      follow(subjects.events(kind), (id, message) => see(id, message.string())),
 
     /** Tells every orchestrator to look at a container's log, without a promise that it is heard. */
     hintAt: (id: string): void => connection.publish(subjects.lookAt(id)),
-    hintsToLook: (see: (id: string) => void): void => hear(subjects.lookAt('*'), see),
+    hintsToLook: (see: (id: string) => void): void => follow(subjects.lookAt('*'), see),
   }
 }

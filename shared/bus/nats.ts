@@ -23,6 +23,8 @@ export {
   nkeyAuthenticator,
   nkeys,
 } from 'nats'
+// What the client makes of a message that a consumer's stream has sent; only consumers of its own need it otherwise.
+export { toJsMsg } from 'nats/lib/jetstream/jsmsg.js'
 
 const { errorForCode } = NatsError
 const cancelled = errorForCode(ErrorCode.Cancelled)

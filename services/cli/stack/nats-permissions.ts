@@ -109,6 +109,7 @@ const orchestrator = (node: string): Permissions => ({
     ...Object.values(verbs).map(({ subject }) => subject),
     subjects.lookAt('*'),
     subjects.events('service'),
+    subjects.events('container'),
     ...discovery('orchestrator'),
   ],
   ...asked,
