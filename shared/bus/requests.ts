@@ -103,7 +103,7 @@ export const requests = (connection: NatsConnection, log: Log) => ({
   tell: (subject: string, body: unknown, meta: RequestMeta): void =>
     connection.publish(subject, encode(body), { headers: headersOf(meta) }),
 
-  /** Answers requests by the NATS services convention (PING, INFO, STATS come with it). */
+  /** Answers requests by the NATS services convention (PING, INFO, STATS come with it), from when it resolves. */
   serve: async ({ name, description, metadata, endpoints }: Served): Promise<void> => {
     const service = await connection.services.add({
       name,
@@ -123,6 +123,8 @@ export const requests = (connection: NatsConnection, log: Log) => ({
         },
       })
     }
+    // The server has heard of it then; one that went away meanwhile hears of it when it is back.
+    await connection.flush().catch(() => undefined)
   },
 
   /** Who answers `$SRV.PING.<name>` now. */

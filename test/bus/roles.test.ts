@@ -191,7 +191,6 @@ test('an answer goes to the asker alone, wherever it says it wants it', async (t
   let asked = 0
   await orchestrator.serve(answering('orchestrator', 'container.get', () => asked++))
   await storage.serve(answering('storage', `host.${node}.storage.undo`, () => acted++))
-  // The server has heard of both by the time it answers.
   await orchestrator.request(`host.${node}.storage.undo`, {})
   t.is(acted, 1)
   const victims = ['append.container.victim', `host.${node}.storage.undo`, '$KV.names.victim']
