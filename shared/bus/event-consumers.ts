@@ -45,7 +45,6 @@ export const eventConsumers = (connection: NatsConnection, log: Log) => {
   const pullOf = (durable: string, signal: AbortSignal) =>
     createPull({
       connection,
-      stream: 'EVENTS',
       durable,
       batch: mostTogether,
       waitMs: gatherMs,

@@ -24,32 +24,31 @@ const pullOnce = async (connection: NatsConnection, subject: string, batch: numb
   return found
 }
 
-/** At most so many messages that a durable consumer has now. Throws `Failure`. */
-const pull = (connection: NatsConnection, stream: string, durable: string, batch: number): Promise<JsMsg[]> =>
-  unlessLost(connection, pullOnce(connection, `$JS.API.CONSUMER.MSG.NEXT.${stream}.${durable}`, batch)).catch(
+/** At most so many events that a durable consumer has now. Throws `Failure`. */
+const pull = (connection: NatsConnection, durable: string, batch: number): Promise<JsMsg[]> =>
+  unlessLost(connection, pullOnce(connection, `$JS.API.CONSUMER.MSG.NEXT.EVENTS.${durable}`, batch)).catch(
     (error: unknown) => {
-      throw failureOf(error, `cannot ask ${durable} for messages`)
+      throw failureOf(error, `cannot ask ${durable} for events`)
     },
   )
 
 interface PullParts {
   connection: NatsConnection
-  stream: string
   durable: string
   /** The most messages at once. */
   batch: number
   /** How long after a hint they are asked for. */
   waitMs: number
   signal: AbortSignal
-  /** Told why messages could not be had; they are asked for again. */
+  /** Told why events could not be had; they are asked for again. */
   onFailure: (reason: string) => void
 }
 
 /**
- * The messages of a durable consumer, asked for together a moment after the first `hint`, and now and then without
+ * The events of a durable consumer of the log, asked for together a moment after the first `hint`, and now and then without
  * one. A server that hands on what comes at once writes what the consumer has, synced, each time that something comes.
  */
-export const createPull = ({ connection, stream, durable, batch, waitMs, signal, onFailure }: PullParts) => {
+export const createPull = ({ connection, durable, batch, waitMs, signal, onFailure }: PullParts) => {
   const hints = gather<void>(waitMs)
   const hint = (): void => hints.add()
   return {
@@ -69,7 +68,7 @@ export const createPull = ({ connection, stream, durable, batch, waitMs, signal,
       try {
         for await (const { hurried } of hints.take()) {
           if (signal.aborted) return
-          const items = await pull(connection, stream, durable, batch).catch((error: Failure) => {
+          const items = await pull(connection, durable, batch).catch((error: Failure) => {
             onFailure(error.message)
             return []
           })

@@ -1,5 +1,6 @@
 import test from 'ava'
 import type { ToldEvent } from '../../shared/bus/event-consumers.ts'
+import { openConnection } from '../../shared/bus/connection.ts'
 import { eventually, startNatsServer } from '../helpers/stack.ts'
 
 /** As long as events wait of which nothing tells. */
@@ -57,4 +58,33 @@ test('a consumer that asks finds what another has let lie', async (t) => {
   end.resolve([])
   stop.abort()
   await t.notThrowsAsync(Promise.all([idle.ended, ended]))
+})
+
+test('each event is had soon, though no request for it waits at the server', async (t) => {
+  await using server = await startNatsServer()
+  await using bus = await server.bus('orchestrator')
+  const connection = await openConnection(server.config, 'orchestrator', { patient: false })
+  await using _closed = { [Symbol.asyncDispose]: () => connection.close() }
+  const manager = await connection.jetstreamManager({ checkAPI: false })
+  const stop = new AbortController()
+  let had = 0
+  const handle = async (events: readonly unknown[]) => ((had += events.length), [])
+  const { ended } = bus.consumeEvents('projector', handle, stop.signal)
+  const began = performance.now()
+  for (let last = 0, n = 1; n <= again; n++) {
+    const event = {
+      kind: 'container' as const,
+      id: 'x',
+      type: 'saga.progressed',
+      messageId: `${n}`,
+      data: {},
+    }
+    ;({ sequence: last } = await bus.append(event, last))
+    await eventually('it is had', () => had === n)
+    t.is((await manager.consumers.info('EVENTS', 'projector')).num_waiting, 0)
+  }
+  // Without hints each but the first comes with a look, and the next is stored just after it.
+  t.true(performance.now() - began < (again - 1) * lookMs)
+  stop.abort()
+  await ended
 })
