@@ -21,7 +21,7 @@ export interface Profile {
 const alike = (id: string, equivalent: string): string =>
   equivalent
     .replaceAll(id, '<id>')
-    .replaceAll(/\/ready\/\w+/g, '/ready/<ready>')
+    .replaceAll(/\/ready\/\w+(?:\/\w+)?/g, '/ready/<ready>')
     .replaceAll(/sha256:[0-9a-f]+/g, '<digest>')
     .replaceAll(/\b\d+\.\d+\.\d+\.\d+\b/g, '<address>')
     .replaceAll(/\/proc\/\d+/g, '/proc/<pid>')
