@@ -9,7 +9,9 @@ import { nodeEvents } from '../helpers/node-events.ts'
 import { run } from '../helpers/reboot.ts'
 import { eventually, startStack } from '../helpers/stack.ts'
 import { ask } from '../../services/cli/commands/bus/ask.ts'
+import { objects } from '../../shared/contracts/operations.ts'
 import { verbs } from '../../shared/contracts/verbs.ts'
+import { subjects } from '../../shared/subjects.ts'
 
 let stack: Awaited<ReturnType<typeof startStack>>
 let client: Awaited<ReturnType<typeof containerClient>>
@@ -59,6 +61,9 @@ const leaveAll = async (id: string, address: string): Promise<void> => {
   if (!orchestrator) throw new Error('no orchestrator runs')
   process.kill(orchestrator, 'SIGSTOP')
   try {
+    // A listing that was asked for before is answered before; it would have a part.
+    for (const { service, verb } of Object.values(objects))
+      await stack.inside.request(subjects.host(stack.config.node, service, verb), {})
     await leaveBehind(id, address)
   } finally {
     process.kill(orchestrator, 'SIGCONT')

@@ -78,9 +78,9 @@ export const kernelView = async (enter: string[]) => {
 /** How to run a program inside a named network namespace. */
 export const inside = (path: string | null): string[] => ['nsenter', `--net=${path}`]
 
-/** Resolves when the address answers from inside the namespace; rejects after two seconds. */
+/** Resolves when the address answers from inside the namespace; rejects after three seconds: a look for it that was lost is repeated after one. */
 export const ping = async (enter: string[], address: string): Promise<void> => {
-  const [file = '', ...args] = [...enter, 'busybox', 'ping', '-c', '1', '-W', '2', address]
+  const [file = '', ...args] = [...enter, 'busybox', 'ping', '-c', '1', '-W', '3', address]
   await run(file, args)
 }
 

@@ -41,9 +41,10 @@ const forge = async (stack: NetworkStack, attacker: Connected, victim: Connected
     attacker.gateway,
   )
 
+/** A look for an address that was lost is repeated after a second. */
 const reaches = async (stack: NetworkStack, from: Connected, address: string, ...options: string[]) =>
   / 1 (packets )?received/.test(
-    await inside(stack, from, 'busybox', 'ping', '-c', '1', '-W', '1', ...options, address),
+    await inside(stack, from, 'busybox', 'ping', '-c', '1', '-W', '3', ...options, address),
   )
 
 test('who may send any frame sends none under an address that is not its own', async (t) => {
