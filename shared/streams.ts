@@ -1,6 +1,13 @@
+import { patienceMs } from './patience.ts'
 import { durableCommands, subjects } from './subjects.ts'
 
 const seconds = 1e9
+
+/**
+ * More than all orchestrators take together of events at once: at the limit the server does not end a request for what
+ * there is now (nats-server, `loopAndGatherMsgs`), and what it has had waits with it.
+ */
+const mostConsidered = 5000
 
 /** The two streams and their consumers, as the JetStream API takes them; durations in nanoseconds. */
 export const streams = ({ ackWaitMs, eventsMaxBytes }: { ackWaitMs: number; eventsMaxBytes: number }) => ({
@@ -12,7 +19,7 @@ export const streams = ({ ackWaitMs, eventsMaxBytes }: { ackWaitMs: number; even
     discard: 'new',
     max_msgs: 100_000,
     max_bytes: 1 << 30,
-    duplicate_window: 120 * seconds,
+    duplicate_window: patienceMs(120) * seconds,
     allow_direct: true,
   },
   events: {
@@ -26,7 +33,7 @@ export const streams = ({ ackWaitMs, eventsMaxBytes }: { ackWaitMs: number; even
     discard: 'old',
     max_bytes: eventsMaxBytes,
     max_msgs_per_subject: 2000,
-    duplicate_window: 120 * seconds,
+    duplicate_window: patienceMs(120) * seconds,
     allow_direct: true,
   },
   /** One durable consumer a command, so that deletes never wait behind creates. */
@@ -45,7 +52,7 @@ export const streams = ({ ackWaitMs, eventsMaxBytes }: { ackWaitMs: number; even
     filter_subject: subjects.events('container'),
     ack_policy: 'explicit',
     ack_wait: ackWaitMs * 1e6,
-    max_ack_pending: 500,
+    max_ack_pending: mostConsidered,
     deliver_policy: 'all',
   },
   /** Starts containers again whose restart policy asks for it. */
@@ -54,7 +61,7 @@ export const streams = ({ ackWaitMs, eventsMaxBytes }: { ackWaitMs: number; even
     filter_subject: subjects.events('container'),
     ack_policy: 'explicit',
     ack_wait: 120 * seconds,
-    max_ack_pending: 1000,
+    max_ack_pending: mostConsidered,
     deliver_policy: 'new',
     // Few events are of interest, and their type says which.
     headers_only: true,

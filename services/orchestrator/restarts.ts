@@ -99,13 +99,11 @@ export const followExits = (
     await bus.publishEvent({ kind: 'container', id, type: 'container.restart-failed', messageId, data })
   }
 
-  const consider = async ({ subject, sequence, type, messageId }: ToldEvent, deliveries: number) => {
-    const id = idOfEvent(subject)
-    if ((type ?? 'container.exited') !== 'container.exited' || isIndifferent(id, messageId)) return undefined
+  const follow = async (id: string, sequence: number, deliveries: number): Promise<number | undefined> => {
+    const events = await bus.journal('container', id)
+    const event = events.find((stored) => stored.sequence === sequence)?.event
+    if (event?.type !== 'container.exited') return undefined
     try {
-      const events = await bus.journal('container', id)
-      const event = events.find((stored) => stored.sequence === sequence)?.event
-      if (event?.type !== 'container.exited') return undefined
       const { container } = foldContainer(events)
       // A quick process ends before its start is told, and the count of restarts is not known before that.
       if (container?.status === 'creating') return restartDelayMs(0)
@@ -124,6 +122,19 @@ export const followExits = (
       log.warn({ container: id, reason: error.message, deliveries }, 'container not restarted')
       await tell(id, sequence, error)
       return hopeless.has(error.code) ? undefined : restartDelayMs(deliveries)
+    }
+  }
+
+  const consider = async ({ subject, sequence, type, messageId }: ToldEvent, deliveries: number) => {
+    const id = idOfEvent(subject)
+    if ((type ?? 'container.exited') !== 'container.exited' || isIndifferent(id, messageId)) return undefined
+    try {
+      return await follow(id, sequence, deliveries)
+    } catch (error) {
+      if (!(error instanceof Failure)) throw error
+      // The bus is away: nothing is known of the container, and nothing can be told.
+      log.warn({ container: id, reason: error.message, deliveries }, 'an exit is looked at later')
+      return restartDelayMs(deliveries)
     }
   }
   return bus.considerEvents({ durable: 'restarts', urgent: 'container.exited' }, consider, signal)

@@ -4,7 +4,7 @@ import { idOfEvent, subjects } from '../subjects.ts'
 import { asked } from './jetstream.ts'
 import { typeHeaderName } from './event-log.ts'
 import { createPull } from './pull.ts'
-import type { JsMsg, Msg, NatsConnection } from './nats.ts'
+import type { JsMsg, Msg, NatsConnection, Subscription } from './nats.ts'
 
 /** An event without its body. */
 export interface ToldEvent {
@@ -53,16 +53,25 @@ export const eventConsumers = (connection: NatsConnection, log: Log) => {
     })
 
   const hearers = new Set<(type: string | undefined) => void>()
+  let hearing: Subscription | undefined
   /** Hears what is stored now, each event in one of the processes that share the consumers. */
-  const hear = (see: (type: string | undefined) => void): void => {
+  const hear = (see: (type: string | undefined) => void, signal: AbortSignal): void => {
+    if (signal.aborted) return
     hearers.add(see)
-    if (hearers.size > 1) return
     const callback = (error: unknown, message: Msg): void => {
       if (error) return log.error({ err: error }, 'subscription ended')
       const type = message.headers?.get(typeHeaderName) || undefined
       for (const tell of hearers) tell(type)
     }
-    connection.subscribe(subjects.events('container'), { queue: 'consumers', callback })
+    hearing ??= connection.subscribe(subjects.events('container'), { queue: 'consumers', callback })
+    const leave = (): void => {
+      hearers.delete(see)
+      if (hearers.size > 0) return
+      // What is told from here on is for the others.
+      hearing?.unsubscribe()
+      hearing = undefined
+    }
+    signal.addEventListener('abort', leave, { once: true })
   }
 
   return {
@@ -76,7 +85,7 @@ export const eventConsumers = (connection: NatsConnection, log: Log) => {
       signal: AbortSignal,
     ) => {
       const { take, hint, hurry } = pullOf(durable, signal)
-      hear(hint)
+      hear(hint, signal)
       const hand = async () => {
         let kept: JsMsg[] = []
         for await (const { items: came, hurried } of take()) {
@@ -107,12 +116,14 @@ export const eventConsumers = (connection: NatsConnection, log: Log) => {
       const { take, hint } = pullOf(durable, signal)
       hear((type) => {
         if (type === undefined || type === urgent) hint()
-      })
+      }, signal)
       const consider = async (message: JsMsg): Promise<void> => {
         const { seq: sequence, subject, headers } = message
         const type = headers?.get(typeHeaderName) || undefined
         const event = { sequence, subject, type, messageId: headers?.get('Nats-Msg-Id') ?? '' }
         const delayMs = await handle(event, message.info.redeliveryCount)
+        // It is delivered again elsewhere.
+        if (connection.isClosed()) return
         if (delayMs === undefined) return message.ack()
         message.nak(delayMs)
         setTimeout(hint, delayMs).unref()

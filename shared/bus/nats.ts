@@ -16,6 +16,7 @@ export {
   ServiceErrorHeader,
   type ServiceMsg,
   type StreamConfig,
+  type Subscription,
   type TlsOptions,
   connect,
   createInbox,

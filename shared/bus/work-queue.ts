@@ -90,38 +90,41 @@ const publishPatiently = async (connection: NatsConnection, publication: Publica
 }
 
 /** Commands, kept until they have their outcome. */
-export const workQueue = (connection: NatsConnection, publishing = pLimit(mostPublishing)) => ({
-  /**
-   * Publishes a command; the receipt says that the work queue has it. With a message id it is asked for again when it
-   * does not come. Throws `Failure`.
-   */
-  publishCommand: (
-    subject: string,
-    body: unknown,
-    { messageId }: { messageId?: string } = {},
-  ): Promise<Receipt> => publishing(() => publishPatiently(connection, { subject, body, messageId })),
+export const workQueue = (connection: NatsConnection) => {
+  const publishing = pLimit(mostPublishing)
+  return {
+    /**
+     * Publishes a command; the receipt says that the work queue has it. With a message id it is asked for again when it
+     * does not come. Throws `Failure`.
+     */
+    publishCommand: (
+      subject: string,
+      body: unknown,
+      { messageId }: { messageId?: string } = {},
+    ): Promise<Receipt> => publishing(() => publishPatiently(connection, { subject, body, messageId })),
 
-  /** Hands each command of a durable consumer to `handle` at once; the consumer's limit bounds how many. Ends with the signal. */
-  consumeCommands: async (durable: string, handle: (command: Command) => void, signal: AbortSignal) => {
-    for await (const message of consume(connection, 'COMMANDS', durable, signal))
-      handle(commandOf(connection, message))
-  },
+    /** Hands each command of a durable consumer to `handle` at once; the consumer's limit bounds how many. Ends with the signal. */
+    consumeCommands: async (durable: string, handle: (command: Command) => void, signal: AbortSignal) => {
+      for await (const message of consume(connection, 'COMMANDS', durable, signal))
+        handle(commandOf(connection, message))
+    },
 
-  /** Commands still in the work queue, those in hand too, up to a sequence; oldest first. Throws `Failure` when that cannot be known. */
-  pendingCommands: async (subject: string, before = Infinity): Promise<PendingCommand[]> => {
-    const found: PendingCommand[] = []
-    try {
-      for (let from = 1; ;) {
-        const range = { subject, from, batch: mostAtOnce }
-        const part = await unlessLost(connection, storedMessages(connection, 'COMMANDS', range))
-        for (const { sequence, time, messageId, data } of part)
-          if (sequence < before) found.push({ sequence, time: new Date(time), messageId, body: data })
-        const last = part.at(-1)
-        if (!last || last.pending === 0 || last.sequence >= before) return found
-        from = last.sequence + 1
+    /** Commands still in the work queue, those in hand too, up to a sequence; oldest first. Throws `Failure` when that cannot be known. */
+    pendingCommands: async (subject: string, before = Infinity): Promise<PendingCommand[]> => {
+      const found: PendingCommand[] = []
+      try {
+        for (let from = 1; ;) {
+          const range = { subject, from, batch: mostAtOnce }
+          const part = await unlessLost(connection, storedMessages(connection, 'COMMANDS', range))
+          for (const { sequence, time, messageId, data } of part)
+            if (sequence < before) found.push({ sequence, time: new Date(time), messageId, body: data })
+          const last = part.at(-1)
+          if (!last || last.pending === 0 || last.sequence >= before) return found
+          from = last.sequence + 1
+        }
+      } catch (error) {
+        throw failureOf(error, `cannot look for ${subject}`)
       }
-    } catch (error) {
-      throw failureOf(error, `cannot look for ${subject}`)
-    }
-  },
-})
+    },
+  }
+}
