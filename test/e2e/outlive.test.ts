@@ -2,6 +2,7 @@ import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import test from 'ava'
 import { pidOf, processesOf } from '../helpers/fault-processes.ts'
+import { readStackInfo } from '../../services/cli/stack/stack-files.ts'
 import { logLines, readLog } from '../../services/namespace/streams/log-reader.ts'
 import { type ContainerClient, containerClient, containerFor } from '../helpers/container-client.ts'
 import * as kernel from '../helpers/kernel-facts.ts'
@@ -31,7 +32,9 @@ const logOf = async (id: string): Promise<string[]> => {
 
 const counting = ['sh', '-c', 'i=0; while :; do i=$((i+1)); echo $i; sleep 0.01; done']
 
-for (const service of ['storage', 'cgroup', 'network', 'namespace', 'orchestrator']) {
+const services = ['storage', 'cgroup', 'network', 'namespace', 'orchestrator']
+
+for (const service of services) {
   test.serial(`a container outlives ${service}, which comes back and goes on`, async (t) => {
     const { id, pid = 0 } = await containerFor(t, client)
     const started = await startOf(pid)
@@ -47,9 +50,33 @@ for (const service of ['storage', 'cgroup', 'network', 'namespace', 'orchestrato
   })
 }
 
+test.serial(
+  'what the root says of its stack is whole whenever it is read, also when all services end at once',
+  async (t) => {
+    const pids = async () => {
+      const info = await readStackInfo(stack.config)
+      t.truthy(info)
+      return services.map((service) => info?.pids[service] ?? 0)
+    }
+    for (let round = 0; round < 5; round++) {
+      const before = await pids()
+      for (const pid of before) process.kill(pid, 'SIGKILL')
+      await eventually(
+        'all serve again, as it says',
+        async () => {
+          const now = await pids()
+          const serving = await Promise.all(services.map((service) => pidOf(stack.config, service)))
+          return now.every((pid, index) => ![0, before[index]].includes(pid) && pid === serving[index])
+        },
+        30_000,
+      )
+    }
+  },
+)
+
 test.serial('what a container writes while every service dies is all in its log', async (t) => {
   const { id } = await containerFor(t, client, { command: counting })
-  for (const service of ['storage', 'cgroup', 'network', 'namespace', 'orchestrator']) {
+  for (const service of services) {
     const serving = await pidOf(stack.config, service)
     if (serving !== undefined) process.kill(serving, 'SIGKILL')
     await client.answers(service, serving)

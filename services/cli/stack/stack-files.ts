@@ -1,4 +1,5 @@
-import { readFile, rename, unlink, writeFile } from 'node:fs/promises'
+import { renameSync, writeFileSync } from 'node:fs'
+import { readFile, unlink } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { z } from 'zod'
@@ -24,9 +25,10 @@ const PidFile = z.object({ pid: z.number().int(), startTicks: z.string() })
 const stackFile = ({ root }: Config) => join(root, 'stack.json')
 const pidFile = ({ root }: Config) => join(root, 'supervisor.pid')
 
-const replaceFile = async (file: string, value: object): Promise<void> => {
-  await writeFile(`${file}.new`, `${JSON.stringify(value, null, 2)}\n`, { mode: 0o644 })
-  await rename(`${file}.new`, file)
+/** At once: of two that are written beside each other one would be renamed while the other is still written to it. */
+const replaceFile = (file: string, value: object): void => {
+  writeFileSync(`${file}.new`, `${JSON.stringify(value, null, 2)}\n`, { mode: 0o644 })
+  renameSync(`${file}.new`, file)
 }
 
 const readJson = async <S extends z.ZodType>(file: string, schema: S): Promise<z.output<S> | undefined> => {
@@ -39,8 +41,7 @@ const readJson = async <S extends z.ZodType>(file: string, schema: S): Promise<z
   }
 }
 
-export const writeStackInfo = (config: Config, info: StackInfo): Promise<void> =>
-  replaceFile(stackFile(config), info)
+export const writeStackInfo = (config: Config, info: StackInfo): void => replaceFile(stackFile(config), info)
 
 /** Where the parts of a running stack are; undefined when it does not run. */
 export const readStackInfo = async (config: Config): Promise<StackInfo | undefined> =>
@@ -80,7 +81,7 @@ export const lockStack = async (config: Config): Promise<{ release: () => Promis
     throw new Failure('conflict', `cannot start the stack of ${config.root}: ${who}; "dolly down" stops it`)
   }
   const own = await identify(process.pid)
-  await replaceFile(pidFile(config), own ?? { pid: process.pid, startTicks: '' })
+  replaceFile(pidFile(config), own ?? { pid: process.pid, startTicks: '' })
   return {
     release: async () => {
       await absentIsSuccess(() => unlink(stackFile(config)))

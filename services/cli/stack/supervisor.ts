@@ -125,9 +125,11 @@ export const supervise = async (config: Config, options: SupervisorOptions) => {
   // The file says that the stack is there, so it appears when everything answers.
   const changed = () => {
     if (!ready) return
-    writeStackInfo(config, info()).catch((error: unknown) =>
-      log.error({ reason: reasonOf(error) }, 'cannot write stack.json'),
-    )
+    try {
+      writeStackInfo(config, info())
+    } catch (error) {
+      log.error({ reason: reasonOf(error) }, 'cannot write stack.json')
+    }
   }
   const boundLogs = () => Promise.all(running.map(({ logFile }) => boundLog(logFile)))
   const bounding = setInterval(
@@ -162,7 +164,7 @@ export const supervise = async (config: Config, options: SupervisorOptions) => {
     running.push(...services)
     await servicesAnswer(config, services, { log, onProgress, signal })
     ready = true
-    await writeStackInfo(config, info())
+    writeStackInfo(config, info())
   } catch (error) {
     // What the services that did start have prepared is given back; with containers there, they keep it.
     if (url) await releaseHost(config)
