@@ -163,3 +163,20 @@ test('who has stopped leaves what is told to the others', async (t) => {
   stop.abort()
   await ended
 })
+
+test('who keeps events until somebody is in a hurry has them then', async (t) => {
+  await using server = await startNatsServer()
+  await using bus = await server.bus('orchestrator')
+  const stop = new AbortController()
+  const { sequence } = await bus.append(first('x'), 0)
+  let kept = 0
+  const handle = async (events: readonly StoredEvent[], hurried: boolean) =>
+    hurried ? [] : ((kept += 1), events)
+  const { hurry, ended } = bus.consumeEvents('projector', handle, stop.signal)
+  await eventually('it is kept', () => kept > 1)
+  t.false(await bus.hasConsumed('projector', sequence))
+  hurry()
+  await eventually('it is dealt with', () => bus.hasConsumed('projector', sequence))
+  stop.abort()
+  await ended
+})
