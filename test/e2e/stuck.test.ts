@@ -3,7 +3,7 @@ import { ulid } from 'ulid'
 import { ask } from '../../services/cli/commands/bus/ask.ts'
 import { verbs } from '../../shared/contracts/verbs.ts'
 import { dollyOf } from '../cli/dolly.ts'
-import { type ContainerClient, containerClient } from '../helpers/container-client.ts'
+import { type ContainerClient, containerClient, containerFor } from '../helpers/container-client.ts'
 import { tracesOf } from '../helpers/fault-traces.ts'
 import { run } from '../helpers/reboot.ts'
 import { eventually, startStack } from '../helpers/stack.ts'
@@ -186,4 +186,43 @@ test.serial('dolly saga and dolly doctor --clean see to it from the command line
   t.is((await dolly(['doctor', '--leaks'])).exitCode, 0)
   t.regex((await dolly(['saga', 'rebuild'])).stdout, /^\d+ containers$/)
   t.deepEqual(tracesOf(stack.config, id), [])
+})
+
+test.serial('the list is rebuilt from the log on an operator’s word', async (t) => {
+  const { id } = await containerFor(t, client)
+  const bucket = await stack.inside.bucket('containers')
+  const everyContainer = async () => (await ask(client.bus, verbs.containerList, { all: true })).containers
+  await eventually('it is not listed', async () => {
+    // Again and again: an event of its creation may still be on its way to the list, and bring the key back. Who
+    // asks for the list waits for what is on the log by then.
+    await everyContainer()
+    const entry = await bucket.get(id)
+    if (entry?.operation === 'PUT') await bucket.delete(id, { previousSeq: entry.revision })
+    return (await everyContainer()).every((container) => container.id !== id)
+  })
+  const { containers } = await ask(stack.bus, verbs.sagaRebuild, {})
+  t.true(containers > 0)
+  await eventually('it is listed again', async () =>
+    (await everyContainer()).some((container) => container.id === id),
+  )
+})
+
+test.serial('a client may list sagas and no more', async (t) => {
+  await t.notThrowsAsync(ask(client.bus, verbs.sagaList, {}))
+  for (const verb of [
+    verbs.sagaShow,
+    verbs.sagaRetry,
+    verbs.sagaSkip,
+    verbs.sagaAbort,
+    verbs.sagaRebuild,
+    verbs.nodeClean,
+  ]) {
+    const input = { container: 'x', step: 'storage' }
+    const error = await t.throwsAsync(
+      client.bus.request(verb.subject, input, { timeoutMs: 300 }),
+      undefined,
+      verb.subject,
+    )
+    t.regex(String(error?.message), /permission|no answer in time/i, verb.subject)
+  }
 })
