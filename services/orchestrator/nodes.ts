@@ -1,7 +1,8 @@
 import type { Bus } from '../../shared/bus.ts'
 import { NodeRecord } from '../../shared/contracts/node.ts'
 import type { Log } from '../../shared/log.ts'
-import { retrying, untilSet } from '../../shared/retry.ts'
+import { untilSet } from '../../shared/retry.ts'
+import { type Update, followBucket } from './follow-bucket.ts'
 
 interface NodesParts {
   bus: Bus
@@ -10,8 +11,7 @@ interface NodesParts {
 }
 
 interface Kept {
-  /** Undefined once it was deleted. */
-  record: NodeRecord | undefined
+  record: NodeRecord
   revision: number
 }
 
@@ -21,38 +21,30 @@ export const createNodes = async ({ bus, log, signal }: NodesParts) => {
   const known = new Map<string, Kept>()
   const listeners = new Set<(name: string) => void>()
 
-  const watch = async (ready: () => void): Promise<void> => {
-    let end: (() => void) | undefined
-    signal.addEventListener('abort', () => end?.(), { once: true })
-    bus.onReconnect(() => end?.())
-    while (!signal.aborted) {
-      const updates = await retrying(() => bucket.watch({ initializedFn: ready }), { signal, log })
-      end = () => updates.stop()
-      for await (const { key, operation, value, revision } of updates) {
-        const record =
-          operation === 'PUT'
-            ? NodeRecord.safeParse(JSON.parse(new TextDecoder().decode(value))).data
-            : undefined
-        known.set(key, { record, revision })
-        for (const tell of listeners) tell(key)
-      }
-    }
+  const update = ({ key, value, revision }: Update): void => {
+    const record = value === undefined ? undefined : NodeRecord.safeParse(JSON.parse(value)).data
+    if (record) known.set(key, { record, revision })
+    else known.delete(key)
+    for (const tell of listeners) tell(key)
   }
 
-  const { promise: ready, resolve } = Promise.withResolvers<void>()
-  const ended = watch(resolve)
+  const { promise: ready, resolve: caughtUp } = Promise.withResolvers<unknown>()
+  const ended = followBucket({ bus, bucket, update, caughtUp, log, signal })
   await Promise.race([ready, ended])
   return {
     list: (): NodeRecord[] =>
-      [...known.values()]
-        .flatMap(({ record }) => record ?? [])
-        .toSorted((a, b) => a.name.localeCompare(b.name)),
+      [...known.values()].map(({ record }) => record).toSorted((a, b) => a.name.localeCompare(b.name)),
     get: (name: string): NodeRecord | undefined => known.get(name)?.record,
     /** Writes a record over the one that is known, if there is one. Throws `Failure` (`stale`) when another was written since. */
     write: async (record: NodeRecord): Promise<void> => {
-      const { revision = 0 } = known.get(record.name) ?? {}
-      const written = await bucket.put(record.name, JSON.stringify(record), { previousSeq: revision })
-      known.set(record.name, { record, revision: written })
+      const { name } = record
+      const before = known.get(name)
+      const value = JSON.stringify(record)
+      // Where there is none now, there may or may not be a mark of one that was deleted.
+      const revision = before
+        ? await bucket.put(name, value, { previousSeq: before.revision })
+        : await bucket.create(name, value)
+      known.set(name, { record, revision })
       for (const tell of listeners) tell(record.name)
     },
     /** Writes into a node's record what its root may do; of a node that has gone nothing. Throws `Failure`. */

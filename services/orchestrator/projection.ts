@@ -5,18 +5,11 @@ import type { StoredEvent } from '../../shared/contracts/event.ts'
 import type { Log } from '../../shared/log.ts'
 import { idOfEvent } from '../../shared/subjects.ts'
 import { Failure } from '../../shared/failure.ts'
-import { retrying } from '../../shared/retry.ts'
+import { type Update, followBucket } from './follow-bucket.ts'
 import { createProjector, isJustBegun } from './projector.ts'
 
 /** How long a question waits for the list to take in what is already on the log. */
 const behindMs = 2000
-
-interface Update {
-  key: string
-  operation: string
-  value: Uint8Array
-  revision: number
-}
 
 /** Says in the bucket that the whole log has been projected to it; no id has such a character. */
 const completeKey = '=complete'
@@ -41,27 +34,14 @@ export const createProjection = async ({ bus, node, log, signal }: ProjectionPar
 
   const projector = createProjector({ bus, bucket, node, log, signal })
 
-  const see = ({ key, operation, value, revision }: Update): void => {
-    seen = revision
-    const container =
-      operation === 'PUT' ? Container.safeParse(JSON.parse(new TextDecoder().decode(value))).data : undefined
+  const update = ({ key, value, revision }: Update): void => {
+    seen = Math.max(seen, revision)
     if (key === completeKey) return
+    const container = value === undefined ? undefined : Container.safeParse(JSON.parse(value)).data
     const before = known.get(key)
     if (container) known.set(key, container)
     else known.delete(key)
     for (const tell of listeners) tell(before, container)
-  }
-
-  const watch = async (ready: () => void): Promise<void> => {
-    let end: (() => void) | undefined
-    signal.addEventListener('abort', () => end?.(), { once: true })
-    // A watch comes back by itself, but only after it has missed heartbeats: up to ten seconds of an old list.
-    bus.onReconnect(() => end?.())
-    while (!signal.aborted) {
-      const updates = await retrying(() => bucket.watch({ initializedFn: ready }), { signal, log })
-      end = () => updates.stop()
-      for await (const update of updates) see(update)
-    }
   }
 
   const consume = () => {
@@ -108,8 +88,13 @@ export const createProjection = async ({ bus, node, log, signal }: ProjectionPar
   }
 
   const { promise: ready, resolve } = Promise.withResolvers<void>()
-  const watching = watch(resolve)
-  await ready
+  const caughtUp = (revision: number): void => {
+    // Above the last entry: nothing is left of a deletion after a while.
+    seen = Math.max(seen, revision)
+    resolve()
+  }
+  const following = followBucket({ bus, bucket, update, caughtUp, log, signal })
+  await Promise.race([ready, following])
   if ((await bucket.get(completeKey))?.operation !== 'PUT') await rebuild()
   const consuming = consume()
   return {
@@ -129,7 +114,7 @@ export const createProjection = async ({ bus, node, log, signal }: ProjectionPar
     },
     rebuild,
     current,
-    ended: Promise.all([watching, consuming.ended]),
+    ended: Promise.all([following, consuming.ended]),
   }
 }
 

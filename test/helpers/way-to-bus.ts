@@ -1,12 +1,15 @@
 import { once } from 'node:events'
-import { type AddressInfo, connect, createServer } from 'node:net'
+import { type AddressInfo, type Socket, connect, createServer } from 'node:net'
 
-/** A way to a server on which its answers can be held back or cut off, and what was said to it is counted. */
+/** A way to a server on which its answers can be held back, lost or cut off, and what was said to it is counted. */
 export const wayTo = async (url: string, counted = '') => {
   let said = ''
   const held = { isHeld: false, release: () => {} }
   let end: string | undefined
-  const sockets = new DisposableStack()
+  const sockets = new Set<Socket>()
+  const disconnect = () => {
+    for (const socket of sockets) socket.destroy()
+  }
   const way = createServer((client) => {
     const server = connect(Number(new URL(url).port), new URL(url).hostname)
     client.on('data', (data) => (said += data.toString('latin1')))
@@ -24,7 +27,8 @@ export const wayTo = async (url: string, counted = '') => {
       [server, client],
     ] as const) {
       one.on('error', () => other.destroy()).on('close', () => other.destroy())
-      sockets.defer(() => one.destroy())
+      one.on('close', () => sockets.delete(one))
+      sockets.add(one)
     }
   })
   way.listen(0, '127.0.0.1')
@@ -37,10 +41,15 @@ export const wayTo = async (url: string, counted = '') => {
       held.isHeld = false
       held.release()
     },
+    /** Ends all connections: what was held back is lost. */
+    disconnect: () => {
+      held.isHeld = false
+      disconnect()
+    },
     /** Ends one connection where the server is about to say this. */
     cutBefore: (text: string) => void (end = text),
     [Symbol.asyncDispose]: async () => {
-      sockets.dispose()
+      disconnect()
       await once(way.close(), 'close')
     },
   }
