@@ -31,10 +31,29 @@ export const ErrorBody = z.object({
 })
 
 /** The JSON body of a reply from a host service. */
-export const ReplyBody = z.object({
+const ReplyBody = z.object({
   output: z.unknown(),
   transcript: z.array(z.custom<TranscriptEntry>()).default([]),
 })
+
+/** Parses what a request was answered. Throws `Failure` (`unsupported`) that names the key when the schema does not know it. */
+export const parseAnswer = <S extends z.ZodType>(
+  schema: S,
+  answer: unknown,
+  subject: string,
+): z.output<S> => {
+  const parsed = schema.safeParse(answer)
+  if (parsed.success) return parsed.data
+  const issue = parsed.error.issues[0]
+  const where = issue?.path.length ? `${issue.path.join('.')}: ` : ''
+  throw new Failure('unsupported', `cannot read the answer of ${subject}: ${where}${issue?.message}`)
+}
+
+/** Parses the reply of a host service whose output has a schema. Throws as `parseAnswer` does. */
+export const parseReply = <S extends z.ZodType>(schema: S, reply: unknown, subject: string) => {
+  const { output, transcript } = parseAnswer(ReplyBody, reply, subject)
+  return { output: parseAnswer(schema, output, subject), transcript }
+}
 
 /** Parses with a schema; throws `Failure` (`invalid_message`) that names the key and what would be right. */
 export const parseInput = <S extends z.ZodType>(schema: S, body: unknown): z.output<S> => {

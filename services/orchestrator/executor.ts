@@ -2,7 +2,7 @@ import { z } from 'zod'
 import type { Bus } from '../../shared/bus.ts'
 import { Failure } from '../../shared/failure.ts'
 import { subjects } from '../../shared/subjects.ts'
-import { ReplyBody, parseInput } from '../../shared/wire.ts'
+import { parseReply, parseInput } from '../../shared/wire.ts'
 import type { Executor, StepRequest } from './saga/perform.ts'
 
 /** Does and undoes the steps that are the fleet's and not a host's. */
@@ -10,6 +10,9 @@ export type LocalSteps = Record<
   string,
   { do: (input: never) => Promise<object>; undo: (input: never) => Promise<void> }
 >
+
+/** An undo's answer says nothing. */
+const nothing = z.unknown().transform(() => ({}))
 
 const Placed = z.object({ node: z.string() })
 
@@ -36,10 +39,10 @@ export const hostExecutor = (
     body: unknown,
     { timeoutMs, fence, inject, signal }: StepRequest,
   ) => {
-    signal.throwIfAborted()
     const either = new AbortController()
     // Not `AbortSignal.any`, which leaves weak references for the collector, as many as there are requests.
     const stop = () => either.abort(signal.reason)
+    if (signal.aborted) stop()
     signal.addEventListener('abort', stop, { once: true })
     const group = waiting.get(key) ?? new Set()
     waiting.set(key, group.add(either))
@@ -68,15 +71,11 @@ export const hostExecutor = (
       }
       const { node } = Placed.parse(input)
       const verb = direction === 'do' ? contract.doVerb : contract.undoVerb
-      const reply = await ask(
-        subjects.host(node, contract.service, verb),
-        `${node}-${contract.service}`,
-        body,
-        request,
-      )
-      const { output, transcript } = ReplyBody.parse(reply)
-      const parsed = direction === 'do' ? contract.output.parse(output) : {}
-      return { output: parsed as Record<string, unknown>, transcript }
+      const subject = subjects.host(node, contract.service, verb)
+      const reply = await ask(subject, `${node}-${contract.service}`, body, request)
+      const schema = direction === 'do' ? contract.output : nothing
+      const { output, transcript } = parseReply(schema, reply, subject)
+      return { output: output as Record<string, unknown>, transcript }
     },
     prepare: ({ contract, input, fence }) => {
       const { node } = Placed.parse(input)

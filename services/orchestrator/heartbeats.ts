@@ -7,7 +7,7 @@ import { createKeyedQueue } from '../../shared/keyed-queue.ts'
 import type { Log } from '../../shared/log.ts'
 import { patienceMs } from '../../shared/patience.ts'
 import { subjects } from '../../shared/subjects.ts'
-import { ReplyBody } from '../../shared/wire.ts'
+import { parseReply } from '../../shared/wire.ts'
 import type { Nodes } from './nodes.ts'
 
 type HostServiceName = (typeof hostServiceNames)[number]
@@ -75,9 +75,10 @@ export const createHeartbeats = ({ bus, nodes, node: here, heartbeatMs, log, sig
     try {
       const subject = subjects.host(name, service, 'status')
       const reply = await bus.request(subject, {}, { timeoutMs: heartbeatMs, signal })
-      return status[service].output.parse(ReplyBody.parse(reply).output)
+      return parseReply(status[service].output, reply, subject).output
     } catch (error) {
       if (!(error instanceof Failure)) throw error
+      if (error.code === 'unsupported') log.warn({ node: name, reason: error.message }, 'no heartbeat read')
       return error.details['nobody'] === true ? 'absent' : 'silent'
     }
   }

@@ -1,6 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { connectBus } from '../../shared/bus.ts'
 import { loadConfig } from '../../shared/config.ts'
+import { parseEvent } from '../../shared/contracts/event.ts'
+import { ServiceStarted } from '../../shared/contracts/node.ts'
 import { Failure } from '../../shared/failure.ts'
 import { renewHealthFile } from '../../shared/health-file.ts'
 import { createLog } from '../../shared/log.ts'
@@ -71,10 +73,10 @@ const deliveries = createDeliveries({
 })
 
 bus.hints('service', (_, raw) => {
-  const { data } = JSON.parse(raw) as { data?: { node?: string; service?: string } }
-  if (!data?.node || !data.service) return
-  hosts.restarted(data.node, data.service)
-  heartbeats.started(data.node, data.service)
+  const started = ServiceStarted.safeParse(parseEvent(raw)?.data).data
+  if (!started) return
+  hosts.restarted(started.node, started.service)
+  heartbeats.started(started.node, started.service)
 })
 bus.hintsToLook((id) => {
   placement.refresh(id)

@@ -6,7 +6,7 @@ import { ContainerId } from '../../shared/contracts/identity.ts'
 import { Failure } from '../../shared/failure.ts'
 import { retrying } from '../../shared/retry.ts'
 import { subjects } from '../../shared/subjects.ts'
-import { ReplyBody } from '../../shared/wire.ts'
+import { parseReply } from '../../shared/wire.ts'
 import { viewContainer } from './parked.ts'
 import type { Projection } from './projection.ts'
 import type { Queue } from './queue.ts'
@@ -93,7 +93,7 @@ export const createReach = ({
         signal,
         only: ({ details }) => details['nobody'] === true,
       })
-      return operation.output.parse(ReplyBody.parse(reply).output) as z.output<O['output']>
+      return parseReply(operation.output, reply, subject).output as z.output<O['output']>
     },
   }
 }

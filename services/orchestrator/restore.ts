@@ -36,6 +36,13 @@ interface Redo {
   fence: number
   /** What steps that are not done again have answered. */
   known?: Record<string, unknown>
+  /** How long each step may take. */
+  timeoutMs?: number
+}
+
+/** Each request ends by its own time; the next one has all of its own. */
+const limitsOf = ({ fence, timeoutMs = stepTimeoutMs }: Redo) => {
+  return { fence, first: false, timeoutMs, signal: new AbortController().signal }
 }
 
 /**
@@ -44,12 +51,12 @@ interface Redo {
  * step answered. Throws `Failure`.
  */
 export const redoSteps = async (
-  { executor, spec, fence, known: given = {} }: Redo,
-  steps: readonly Step[] = definitionOf(spec).steps,
+  redo: Redo,
+  steps: readonly Step[] = definitionOf(redo.spec).steps,
 ): Promise<Record<string, Record<string, unknown>>> => {
-  const signal = AbortSignal.timeout(stepTimeoutMs)
+  const { executor, spec, known: given } = redo
   const answers: Record<string, Record<string, unknown>> = {}
-  const limits = { fence, first: false, timeoutMs: stepTimeoutMs, signal }
+  const limits = limitsOf(redo)
   for (const layer of layers(steps)) {
     const known = Object.assign({ ...spec, start: false, ...given }, ...Object.values(answers))
     const done = layer.map(async ({ contract }) => {
@@ -83,9 +90,9 @@ const everyStep = [
 ]
 
 /** Undoes every step of a container by its id alone, reverse to the order of needs; answers which. Throws `Failure` with every reason. */
-export const undoSteps = async ({ executor, spec, fence }: Redo): Promise<string[]> => {
-  const signal = AbortSignal.timeout(stepTimeoutMs)
-  const limits = { fence, first: false, timeoutMs: stepTimeoutMs, signal }
+export const undoSteps = async (redo: Redo): Promise<string[]> => {
+  const { executor, spec } = redo
+  const limits = limitsOf(redo)
   const failures: string[] = []
   const undone: string[] = []
   const input = { ...nothing, ...spec }

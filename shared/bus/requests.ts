@@ -1,7 +1,7 @@
 import { Failure, failureCodes } from '../failure.ts'
 import type { Log } from '../log.ts'
 import { type RequestMeta, metaHeaders, readMeta } from '../request-meta.ts'
-import { ErrorBody, type Outcome, encode, parseJson } from '../wire.ts'
+import { ErrorBody, type Outcome, encode, parseAnswer, parseJson } from '../wire.ts'
 import { failureOf } from './failure-of.ts'
 import {
   ErrorCode,
@@ -78,11 +78,11 @@ export const requests = (connection: NatsConnection, log: Log) => ({
     body: unknown,
     { timeoutMs = requestWaitMs, signal, ...meta }: RequestOptions = {},
   ): Promise<unknown> => {
-    signal?.throwIfAborted()
     const abort = Promise.withResolvers<never>()
     const onAbort = () => abort.reject(signal?.reason)
     signal?.addEventListener('abort', onAbort, { once: true })
     try {
+      signal?.throwIfAborted()
       const answered = connection.request(subject, encode(body), {
         timeout: patienceMs(timeoutMs),
         headers: headersOf(meta),
@@ -90,7 +90,7 @@ export const requests = (connection: NatsConnection, log: Log) => ({
       const reply = await Promise.race([answered, abort.promise])
       const parsed = parseJson(reply.data)
       if (!reply.headers?.has(ServiceErrorHeader)) return parsed
-      const { code, message, details, transcript } = ErrorBody.parse(parsed)
+      const { code, message, details, transcript } = parseAnswer(ErrorBody, parsed, subject)
       throw new Failure(code, message, { details: { ...details, transcript } })
     } catch (error) {
       throw failureOf(error, `cannot ask ${subject}`)

@@ -61,12 +61,17 @@ export const cloudEvent = (
   data,
 })
 
+/** The CloudEvent that JSON holds; undefined when it is none. */
+export const parseEvent = (raw: string): CloudEvent | undefined => {
+  try {
+    return CloudEvent.safeParse(JSON.parse(raw)).data
+  } catch {
+    return undefined
+  }
+}
+
 /** A stored record, which may be anything: its reader says what is wrong with it, and where. */
 export const storedEvent = (sequence: number, subject: string, body: Uint8Array): StoredEvent => {
   const raw = new TextDecoder().decode(body)
-  try {
-    return { sequence, subject, event: CloudEvent.safeParse(JSON.parse(raw)).data, raw }
-  } catch {
-    return { sequence, subject, event: undefined, raw }
-  }
+  return { sequence, subject, event: parseEvent(raw), raw }
 }

@@ -33,6 +33,9 @@ const RunningService = z.object({ pid: z.number().int(), startedAt: z.string(), 
 export const ServiceStatus = RunningService.extend({ now: z.string(), facts: NodeFacts })
 export type ServiceStatus = z.infer<typeof ServiceStatus>
 
+/** Data of the event `service.started`. */
+export const ServiceStarted = z.object({ node: NodeName, service: z.string() })
+
 /** Value of a node's key in the bucket `nodes`, renewed by orchestrators with each heartbeat. */
 export const NodeRecord = z.object({
   name: NodeName,

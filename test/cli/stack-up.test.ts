@@ -12,7 +12,7 @@ import { createLog } from '../../shared/log.ts'
 import { run } from '../../shared/recorder.ts'
 import { retrying } from '../../shared/retry.ts'
 import { subjects } from '../../shared/subjects.ts'
-import { ReplyBody } from '../../shared/wire.ts'
+import { parseReply } from '../../shared/wire.ts'
 import { down } from '../../services/cli/stack/down.ts'
 import { hierarchiesIn } from '../../services/cli/stack/kernel-checks.ts'
 import { natsRuns } from '../../services/cli/stack/orphans.ts'
@@ -46,10 +46,10 @@ const onHost = async ({ names }: Config): Promise<string[]> => {
 
 const stateOf = async ({ inside: bus, config }: Pick<Stack, 'inside' | 'config'>, id: string) => {
   // Patiently: after the stack has come up again, the connection and the service may not be back yet.
-  const asking = () =>
-    bus.request(subjects.host(config.node, 'namespace', 'state'), { id }, { timeoutMs: 2000 })
+  const subject = subjects.host(config.node, 'namespace', 'state')
+  const asking = () => bus.request(subject, { id }, { timeoutMs: 2000 })
   const reply = await retrying(asking, { signal: AbortSignal.timeout(20_000) })
-  return processState.output.parse(ReplyBody.parse(reply).output)
+  return parseReply(processState.output, reply, subject).output
 }
 
 test.serial('a stack comes up once, and going down gives the host back', async (t) => {

@@ -9,7 +9,7 @@ import { everyObject } from '../../../shared/object-pages.ts'
 import { patienceMs } from '../../../shared/patience.ts'
 import { forgetNode } from '../../../shared/root-node.ts'
 import { subjects } from '../../../shared/subjects.ts'
-import { ReplyBody } from '../../../shared/wire.ts'
+import { parseReply } from '../../../shared/wire.ts'
 
 // What uses goes before what is used: processes, their network, their limits, their file systems.
 const releaseOrder = ['namespace', 'network', 'cgroup', 'storage'] as const
@@ -33,7 +33,7 @@ const ask = async <O extends Operation>(
 ): Promise<ReturnType<O['output']['parse']>> => {
   const subject = subjects.host(config.node, service, verb)
   const reply = await bus.request(subject, input, { timeoutMs: releaseWaitMs })
-  return output.parse(ReplyBody.parse(reply).output) as ReturnType<O['output']['parse']>
+  return parseReply(output, reply, subject).output as ReturnType<O['output']['parse']>
 }
 
 const releaseInOrder = async (config: Config, bus: Bus): Promise<ReleaseResult> => {

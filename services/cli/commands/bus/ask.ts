@@ -7,17 +7,7 @@ import type { Verb } from '../../../../shared/contracts/verbs.ts'
 import { Failure, errnoOf } from '../../../../shared/failure.ts'
 import { patienceMs } from '../../../../shared/patience.ts'
 import { subjects } from '../../../../shared/subjects.ts'
-import { ReplyBody, parseInput } from '../../../../shared/wire.ts'
-
-const outputOf = <S extends z.ZodType>(schema: S, reply: unknown, subject: string): z.output<S> => {
-  const parsed = schema.safeParse(reply)
-  if (parsed.success) return parsed.data
-  const issue = parsed.error.issues[0]
-  throw new Failure(
-    'unsupported',
-    `cannot read the answer of ${subject}: ${issue?.path.join('.')}: ${issue?.message}`,
-  )
-}
+import { parseAnswer, parseInput, parseReply } from '../../../../shared/wire.ts'
 
 interface AskOptions {
   timeoutMs?: number
@@ -73,7 +63,7 @@ export const ask = async <In extends z.ZodType, Out extends z.ZodType>(
 ): Promise<z.output<Out>> => {
   parseInput(verb.input, input)
   const carry = verb.idempotent ? requestAgain : request
-  return outputOf(verb.output, await carry(bus, verb.subject, input, options), verb.subject)
+  return parseAnswer(verb.output, await carry(bus, verb.subject, input, options), verb.subject)
 }
 
 /** Asks for a list page after page. Throws as `ask` does. */
@@ -98,6 +88,5 @@ export const askHost = async <In extends z.ZodType, Out extends z.ZodType>(
   timeoutMs = 2000,
 ): Promise<z.output<Out>> => {
   const subject = subjects.host(node, service, verb)
-  const reply = ReplyBody.parse(await request(bus, subject, input, { timeoutMs }))
-  return outputOf(output, reply.output, subject)
+  return parseReply(output, await request(bus, subject, input, { timeoutMs }), subject).output
 }
