@@ -77,6 +77,16 @@ const createLauncher = ({ bus, runs, placement, settlement, idOfName }: CreatePa
   }
 }
 
+/** Messages of a launch hold the specification twice, with what images say beside it; the bus takes 1 MiB. */
+const maxSpecBytes = 384 * 1024
+
+const limitSize = (spec: ContainerSpec): void => {
+  const bytes = Buffer.byteLength(JSON.stringify(spec))
+  if (bytes <= maxSpecBytes) return
+  const reason = `the container's specification has ${bytes} bytes as JSON: at most ${maxSpecBytes} are taken`
+  throw new Failure('limit_refused', reason, { details: { bytes, limit: maxSpecBytes } })
+}
+
 const permit = (spec: ContainerSpec, config: CreateParts['config']): void => {
   requireNoHostRoot(
     { ...spec, ...spec.process },
@@ -121,6 +131,7 @@ export const createCommand = (parts: CreateParts): Act => {
       ContainerSpec,
       containerSpec(message, { id, node: message.placement?.node ?? '', countLimits }),
     )
+    limitSize(spec)
     permit(spec, config)
     const { image, reservation = { cpus: 0, memory: 0 } } = spec
     const request = requestOf(message, { id, image, reservation }, sequence)

@@ -15,6 +15,8 @@ export const failureOf = (error: unknown, what: string): Failure => {
     return new Failure('timeout', `${what}: no answer in time`, { cause: error })
   if (code === ErrorCode.PermissionsViolation || code === ErrorCode.AuthorizationViolation)
     return new Failure('not_permitted', `${what}: ${said}`, { cause: error })
+  if (code === ErrorCode.MaxPayloadExceeded)
+    return new Failure('limit_refused', `${what}: it is larger than a message of the bus`, { cause: error })
   const nobody = code === ErrorCode.NoResponders
   return new Failure('unavailable', `${what}: ${nobody ? 'nobody answers' : said}`, {
     cause: error,

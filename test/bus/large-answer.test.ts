@@ -26,3 +26,15 @@ test('an answer larger than a message is refused with its size, and the service 
   t.is(refused?.message, 'the answer of container.get has 2000002 bytes: a message of the bus holds 1047552')
   t.is(await asker.request('container.get', 3), 'xxx')
 })
+
+test('what is larger than a message is refused at once, wherever it goes, and never tried again', async (t) => {
+  await using server = await startNatsServer()
+  await using bus = await server.bus('orchestrator')
+  const large = 'x'.repeat(2_000_000)
+  const event = { kind: 'container', id: 'x', type: 'x', messageId: 'x', data: { large } } as const
+  const refused = { instanceOf: Failure, code: 'limit_refused', message: /larger than a message of the bus/ }
+  const bucket = await bus.bucket('names')
+  await t.throwsAsync(bus.request('container.get', large), refused)
+  await t.throwsAsync(bus.publishEvent(event), refused)
+  await t.throwsAsync(bucket.put('x', large, { previousSeq: 0 }), refused)
+})

@@ -1,5 +1,7 @@
 import test, { type ExecutionContext } from 'ava'
 import { ulid } from 'ulid'
+import { askPages } from '../../services/cli/commands/bus/ask.ts'
+import { verbs } from '../../shared/contracts/verbs.ts'
 import { type ContainerClient, containerClient, containerFor } from '../helpers/container-client.ts'
 import { type Stack, startStack } from '../helpers/stack.ts'
 
@@ -38,6 +40,14 @@ const refused = test.macro(async (t: ExecutionContext, message: object, { code, 
   t.is(data['step'], step)
   t.deepEqual(await client.leaks(), [])
 })
+
+/** Labels of as many bytes together. */
+const labelsOf = (bytes: number) => {
+  const count = Math.ceil(bytes / 100_000)
+  return Object.fromEntries(
+    Array.from({ length: count }, (_, index) => [`l${index}`, 'x'.repeat(bytes / count)]),
+  )
+}
 
 const cases: [string, object, Wanted][] = [
   ['an unknown image', { image: 'nowhere' }, { step: 'storage', code: 'image_not_found', says: /nowhere/ }],
@@ -130,6 +140,16 @@ const cases: [string, object, Wanted][] = [
     { sysctls: { 'net.no.such': '1' } },
     { step: 'namespace', code: 'limit_refused', says: /net.no.such/ },
   ],
+  [
+    'a specification that messages of the bus cannot hold',
+    { labels: labelsOf(400 * 1024) },
+    { code: 'limit_refused', says: /has 4\d{5} bytes as JSON: at most 393216 are taken/ },
+  ],
+  [
+    'a specification almost as large as a message of the bus',
+    { labels: labelsOf(1_040_000) },
+    { code: 'limit_refused', says: /has 10\d{5} bytes as JSON: at most 393216 are taken/ },
+  ],
   ['a quote without an end', { command: 'echo "x' }, { code: 'invalid_message', says: /quote/ }],
   [
     'two limits that contradict',
@@ -140,6 +160,13 @@ const cases: [string, object, Wanted][] = [
 
 for (const [what, message, wanted] of cases)
   test.serial(`${what} is refused in one line and leaves nothing`, refused, message, wanted)
+
+test.serial('the largest specification that is taken runs, and is in the list', async (t) => {
+  const { id } = await containerFor(t, client, { labels: labelsOf(380 * 1024) })
+  const pages = await askPages(client.bus, verbs.containerList, {})
+  t.true(pages.some(({ containers }) => containers.some((container) => container.id === id)))
+  t.is((await client.exec(id, ['true'])).exitCode, 0)
+})
 
 test.serial('a create that failed can be repeated once it is right', async (t) => {
   const id = ulid()
