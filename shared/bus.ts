@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import { bucket } from './bus/bucket.ts'
 import { openConnection, watchStatus } from './bus/connection.ts'
 import { ensureStreams } from './bus/ensure-streams.ts'
@@ -10,6 +11,13 @@ import { workQueue } from './bus/work-queue.ts'
 import type { Config } from './config.ts'
 import { Failure, reasonOf } from './failure.ts'
 import type { Log } from './log.ts'
+import { patienceMs } from './patience.ts'
+
+/** How long a connection that closes waits for its requests in hand, and then for the server, in milliseconds. */
+const closeWithinMs = [1000, 2000] as const
+
+const within = (ms: number, act: Promise<unknown>): Promise<unknown> =>
+  Promise.race([act, delay(patienceMs(ms), undefined, { ref: false })])
 
 /**
  * Connects to the bus as `role`; once connected it reconnects for ever, and with `patient` it waits for the
@@ -21,11 +29,12 @@ export const connectBus = async (
   { role, log, patient = true, withinMs }: { role: string; log: Log; patient?: boolean; withinMs?: number },
 ) => {
   const connection = await openConnection(config, role, { patient, withinMs })
+  const { endServing, ...asking } = requests(connection, log)
   const { closing, ...events } = eventLog(connection, `/dolly/${config.node}/${role}/${process.pid}`, log)
   const reconnected = new Set<() => void>()
   const isAway = watchStatus(connection, log, reconnected)
   return {
-    ...requests(connection, log),
+    ...asking,
     ...workQueue(connection),
     ...events,
     ...eventConsumers(connection, log),
@@ -50,11 +59,17 @@ export const connectBus = async (
         })
         .catch((error: unknown) => log.warn({ reason: reasonOf(error) }, 'start not announced'))
     },
-    /** Drains: requests in hand are answered, then the connection is closed. */
+    /** Answers requests in hand, for a moment, and sends what is to be sent; then the connection is closed. */
     close: async (): Promise<void> => {
       closing.abort(new Failure('interrupted', 'the bus connection is closing'))
-      // A lost server cannot be drained, and may never come back.
-      await (isAway() ? connection.close() : connection.drain().catch(() => connection.close()))
+      const ending = async () => {
+        await within(closeWithinMs[0], endServing())
+        await within(closeWithinMs[1], connection.drain())
+      }
+      // A lost server cannot be drained, and may never come back; one that is still there may not answer.
+      if (!isAway())
+        await ending().catch((error: unknown) => log.debug({ reason: reasonOf(error) }, 'not drained'))
+      await connection.close()
     },
   }
 }

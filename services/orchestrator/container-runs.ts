@@ -106,6 +106,7 @@ export const createContainerRuns = ({ bus, executor, log, signal }: RunsParts) =
       runs.set(id, run)
       const stop = () => run.stop()
       signal.addEventListener('abort', stop, { once: true })
+      if (signal.aborted) stop()
       try {
         await run.toRest()
       } finally {

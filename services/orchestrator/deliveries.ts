@@ -84,7 +84,10 @@ export const createDeliveries = ({ runs, acts, log, ackWaitMs, signal, idOfName 
         if (await act(delivery, body, id, commandId)) await latest().done()
         else latest().release(waitMs(delivery.deliveries))
       } catch (error) {
-        await settle(error, id, commandId, latest())
+        await settle(error, id, commandId, latest()).catch((said: unknown) => {
+          // Stopped before it could be told: whoever the command is delivered to next tells it.
+          if (!signal.aborted || !(said instanceof Failure)) throw said
+        })
       } finally {
         clearInterval(alive)
         inHand.delete(commandId)

@@ -26,8 +26,13 @@ import { createQueue } from './queue.ts'
 import { createReach } from './reach.ts'
 import { reconcileFleet } from './reconcile-fleet.ts'
 import { createInitializer, createStarter, followExits } from './restarts.ts'
+import { Lost } from './saga/ledger.ts'
 import { sagaVerbs } from './saga-verbs.ts'
 import { verbHandlers } from './verbs.ts'
+
+const unlessFailure = (error: unknown): void => {
+  if (!(error instanceof Failure) && !(error instanceof Lost)) throw error
+}
 
 /** Most sagas end within milliseconds; one that waits for something may wait elsewhere. */
 const drainMs = 1000
@@ -140,11 +145,18 @@ log.info('service started')
 const end = async (signal: string): Promise<void> => {
   log.info({ signal }, 'service stopping')
   stop.abort()
-  await Promise.all([...consuming, ...following])
+  let isOver = false
+  const over = async (): Promise<void> => {
+    // What a round or a takeover has left, another orchestrator does.
+    await Promise.all([...consuming, ...following]).catch(unlessFailure)
+    isOver = true
+  }
+  void over()
   const until = Date.now() + drainMs
-  while (!deliveries.idle() && Date.now() < until) await delay(20)
+  const isIdle = () => isOver && deliveries.idle()
+  while (!isIdle() && Date.now() < until) await delay(20)
   halt.abort(new Failure('interrupted', 'the orchestrator is stopping'))
-  while (!deliveries.idle() && Date.now() < until + drainMs) await delay(20)
+  while (!isIdle() && Date.now() < until + drainMs) await delay(20)
   await bus.close()
 }
 for (const signal of ['SIGTERM', 'SIGINT']) process.once(signal, () => void end(signal))

@@ -87,7 +87,7 @@ export const createProjector = ({ bus, bucket, node, log, signal }: ProjectorPar
         const again = error.retryable || error.code === 'stale'
         log[again ? 'debug' : 'warn']({ container: id, reason: error.message }, 'container not projected')
         if (!again) return
-        await delay(backoffMs(attempt), undefined, { signal })
+        await delay(backoffMs(attempt), undefined, { signal }).catch(() => Promise.reject(error))
       }
     }
   }

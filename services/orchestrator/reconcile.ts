@@ -31,7 +31,7 @@ type Leaks = Awaited<ReturnType<typeof findLeaks>>
  * log said at a sequence, and the node's services refuse what is older than what they have seen.
  */
 export const createReconciler = (parts: ReconcilerParts) => {
-  const { bus, executor, projection, reach, node, log } = parts
+  const { bus, executor, projection, reach, node, log, signal } = parts
   const { tell, tellOnce, next } = createNodeNews({ bus, node, log })
   const attempt = settling(parts)
 
@@ -59,7 +59,7 @@ export const createReconciler = (parts: ReconcilerParts) => {
   const settleLeaks = async (listed: readonly host.Leak[] | undefined): Promise<void> => {
     const leaks = await findLeaks({ bus, projection, reach }, node, listed)
     for (const [id, objects] of Map.groupBy(leaks, ({ container }) => container ?? ''))
-      await attempt(() => settleLeak(id, objects))
+      if (!signal.aborted) await attempt(() => settleLeak(id, objects))
   }
 
   return {

@@ -13,6 +13,7 @@ export {
   type NatsConnection,
   NatsError,
   RequestStrategy,
+  type Service,
   ServiceErrorHeader,
   type ServiceMsg,
   type StreamConfig,

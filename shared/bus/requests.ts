@@ -8,6 +8,7 @@ import {
   type NatsConnection,
   NatsError,
   RequestStrategy,
+  type Service,
   ServiceErrorHeader,
   type ServiceMsg,
   headers,
@@ -71,79 +72,92 @@ const answer = async (handle: Handle, message: ServiceMsg, maxBytes: number): Pr
 }
 
 /** Requests, and services that answer them. */
-export const requests = (connection: NatsConnection, log: Log) => ({
-  /** Sends a request and answers its JSON reply. Throws the replier's `Failure`, `unavailable` or `timeout`. */
-  request: async (
-    subject: string,
-    body: unknown,
-    { timeoutMs = requestWaitMs, signal, ...meta }: RequestOptions = {},
-  ): Promise<unknown> => {
-    const abort = Promise.withResolvers<never>()
-    const onAbort = () => abort.reject(signal?.reason)
-    signal?.addEventListener('abort', onAbort, { once: true })
-    try {
-      signal?.throwIfAborted()
-      const answered = connection.request(subject, encode(body), {
-        timeout: patienceMs(timeoutMs),
-        headers: headersOf(meta),
+export const requests = (connection: NatsConnection, log: Log) => {
+  const services = new Set<Service>()
+  const answering = new Set<Promise<void>>()
+  return {
+    /** Sends a request and answers its JSON reply. Throws the replier's `Failure`, `unavailable` or `timeout`. */
+    request: async (
+      subject: string,
+      body: unknown,
+      { timeoutMs = requestWaitMs, signal, ...meta }: RequestOptions = {},
+    ): Promise<unknown> => {
+      const abort = Promise.withResolvers<never>()
+      const onAbort = () => abort.reject(signal?.reason)
+      signal?.addEventListener('abort', onAbort, { once: true })
+      try {
+        signal?.throwIfAborted()
+        const answered = connection.request(subject, encode(body), {
+          timeout: patienceMs(timeoutMs),
+          headers: headersOf(meta),
+        })
+        const reply = await Promise.race([answered, abort.promise])
+        const parsed = parseJson(reply.data)
+        if (!reply.headers?.has(ServiceErrorHeader)) return parsed
+        const { code, message, details, transcript } = parseAnswer(ErrorBody, parsed, subject)
+        throw new Failure(code, message, { details: { ...details, transcript } })
+      } catch (error) {
+        throw failureOf(error, `cannot ask ${subject}`)
+      } finally {
+        signal?.removeEventListener('abort', onAbort)
+      }
+    },
+
+    /** Sends a request of which no reply is awaited, nor that anyone takes it. */
+    tell: (subject: string, body: unknown, meta: RequestMeta): void =>
+      connection.publish(subject, encode(body), { headers: headersOf(meta) }),
+
+    /** Answers requests by the NATS services convention (PING, INFO, STATS come with it), from when it resolves. */
+    serve: async ({ name, description, metadata, endpoints }: Served): Promise<void> => {
+      const service = await connection.services.add({
+        name,
+        version: '0.1.0',
+        description,
+        metadata,
+        queue: name,
       })
-      const reply = await Promise.race([answered, abort.promise])
-      const parsed = parseJson(reply.data)
-      if (!reply.headers?.has(ServiceErrorHeader)) return parsed
-      const { code, message, details, transcript } = parseAnswer(ErrorBody, parsed, subject)
-      throw new Failure(code, message, { details: { ...details, transcript } })
-    } catch (error) {
-      throw failureOf(error, `cannot ask ${subject}`)
-    } finally {
-      signal?.removeEventListener('abort', onAbort)
-    }
-  },
+      services.add(service)
+      for (const { name: endpointName, subject, handle } of endpoints) {
+        service.addEndpoint(endpointName, {
+          subject,
+          handler: (error, message) => {
+            if (error) return log.error({ err: error, subject }, 'subscription ended')
+            // The header lines of a reply count too.
+            const maxBytes = (connection.info?.max_payload ?? usualMaxPayload) - 1024
+            const answered = answer(handle, message, maxBytes) // a bug in a handler is an unhandled rejection, which ends the process
+            answering.add(answered)
+            void answered.finally(() => answering.delete(answered))
+          },
+        })
+      }
+      // The server has heard of it then; one that went away meanwhile hears of it when it is back.
+      await connection.flush().catch(() => undefined)
+    },
 
-  /** Sends a request of which no reply is awaited, nor that anyone takes it. */
-  tell: (subject: string, body: unknown, meta: RequestMeta): void =>
-    connection.publish(subject, encode(body), { headers: headersOf(meta) }),
+    /** Takes no request any more, and answers those that are in hand; ends when all are answered. */
+    endServing: async (): Promise<void> => {
+      await Promise.all([...services].map((service) => service.stop()))
+      await Promise.all(answering)
+    },
 
-  /** Answers requests by the NATS services convention (PING, INFO, STATS come with it), from when it resolves. */
-  serve: async ({ name, description, metadata, endpoints }: Served): Promise<void> => {
-    const service = await connection.services.add({
-      name,
-      version: '0.1.0',
-      description,
-      metadata,
-      queue: name,
-    })
-    for (const { name: endpointName, subject, handle } of endpoints) {
-      service.addEndpoint(endpointName, {
-        subject,
-        handler: (error, message) => {
-          if (error) return log.error({ err: error, subject }, 'subscription ended')
-          // The header lines of a reply count too.
-          const maxBytes = (connection.info?.max_payload ?? usualMaxPayload) - 1024
-          void answer(handle, message, maxBytes) // a bug in a handler is an unhandled rejection, which ends the process
-        },
-      })
-    }
-    // The server has heard of it then; one that went away meanwhile hears of it when it is back.
-    await connection.flush().catch(() => undefined)
-  },
+    /** Who answers `$SRV.PING.<name>` now. */
+    ping: async (name: string): Promise<{ id: string; metadata: Record<string, string> }[]> => {
+      const client = connection.services.client({ strategy: RequestStrategy.JitterTimer, maxWait: 1000 })
+      const found = []
+      try {
+        for await (const { id, metadata } of await client.ping(name))
+          found.push({ id, metadata: metadata ?? {} })
+      } catch (error) {
+        if (!(error instanceof NatsError) || error.code !== ErrorCode.NoResponders) throw error
+      }
+      return found
+    },
 
-  /** Who answers `$SRV.PING.<name>` now. */
-  ping: async (name: string): Promise<{ id: string; metadata: Record<string, string> }[]> => {
-    const client = connection.services.client({ strategy: RequestStrategy.JitterTimer, maxWait: 1000 })
-    const found = []
-    try {
-      for await (const { id, metadata } of await client.ping(name))
-        found.push({ id, metadata: metadata ?? {} })
-    } catch (error) {
-      if (!(error instanceof NatsError) || error.code !== ErrorCode.NoResponders) throw error
-    }
-    return found
-  },
-
-  /** Milliseconds until that one answers a ping: what its event loop lags behind. Throws an error of the connection. */
-  pingMs: async (name: string, id: string): Promise<number> => {
-    const begun = performance.now()
-    await connection.request(`$SRV.PING.${name}.${id}`, new Uint8Array(), { timeout: 5000 })
-    return performance.now() - begun
-  },
-})
+    /** Milliseconds until that one answers a ping: what its event loop lags behind. Throws an error of the connection. */
+    pingMs: async (name: string, id: string): Promise<number> => {
+      const begun = performance.now()
+      await connection.request(`$SRV.PING.${name}.${id}`, new Uint8Array(), { timeout: 5000 })
+      return performance.now() - begun
+    },
+  }
+}

@@ -1,6 +1,8 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import test from 'ava'
 import { ulid } from 'ulid'
 import { startSupervisor } from '../../services/cli/stack/up.ts'
+import { isAlive } from '../../services/cli/stack/process-table.ts'
 import { serviceNames } from '../../services/cli/stack/project.ts'
 import { patienceMs } from '../../shared/patience.ts'
 import { subjects } from '../../shared/subjects.ts'
@@ -11,6 +13,8 @@ import { tracesBeside, tracesOf } from '../helpers/fault-traces.ts'
 import { eventually } from '../helpers/stack.ts'
 
 const patientMs = 120_000
+/** When a supervisor kills whom it has asked to end. */
+const killedAfterMs = 10_000
 
 type Parts = Awaited<ReturnType<typeof faultyStackFor>>
 
@@ -55,6 +59,26 @@ test.serial('the bus killed again and again amid creates and deletes: each is do
   }
   await proveExactness(t, parts, commands)
   t.deepEqual(tracesBeside(stack.config, []), [])
+})
+
+test.serial('a bus that does not answer keeps no service from ending when it is asked to', async (t) => {
+  const { stack } = await faultyStackFor(t, { DOLLY_RECONCILE_MS: '300' })
+  const services = (await Promise.all(serviceNames.map((name) => processesOf(stack.config, name)))).flat()
+  const servers = await natsServerOf(stack.config)
+  const wake = () => {
+    for (const { pid } of servers) signal(pid, 'SIGCONT')
+  }
+  t.teardown(wake)
+  for (const { pid } of servers) signal(pid, 'SIGSTOP')
+  await delay(1000) // a round of the reconciler waits for an answer by now
+  const began = performance.now()
+  for (const { pid } of services) signal(pid, 'SIGTERM')
+  for (const service of services)
+    await eventually(`${service.pid} has ended`, async () => !(await isAlive(service)), killedAfterMs)
+  const tookMs = Math.round(performance.now() - began)
+  t.log(`all have ended after ${tookMs} ms`)
+  t.true(tookMs < patienceMs(killedAfterMs))
+  wake()
 })
 
 test.serial(

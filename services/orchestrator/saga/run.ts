@@ -139,8 +139,8 @@ export const createRun = (
     refresh: async (): Promise<void> => {
       if (stop.signal.aborted) return
       await ledger.refresh().catch((error: unknown) => {
-        if (!(error instanceof Lost)) throw error
-        halt('the saga is driven by another run')
+        if (error instanceof Lost) return halt('the saga is driven by another run')
+        if (!(error instanceof Failure)) throw error // else it meets that itself when it goes on
       })
       work.wake()
     },
