@@ -62,6 +62,19 @@ export const createSettlement = ({ bus, projection, staleMs }: SettlementParts) 
     return saga ? isGone(saga) : age > staleMs
   }
 
+  const forget = (ids: Iterable<string>): void => {
+    for (const id of ids) for (const map of [own, firstSeen, over]) map.delete(id)
+  }
+
+  /** Of what another orchestrator has taken out of the book, all but launches in hand. */
+  const forgetBut = (held: Reservations['held']): void =>
+    forget(
+      [...own.keys(), ...firstSeen.keys(), ...over.keys()].filter((id) => {
+        const launch = own.get(id)
+        return !(id in held) && !(launch && launch.came === undefined)
+      }),
+    )
+
   return {
     isLaunching,
     isSettled,
@@ -83,14 +96,13 @@ export const createSettlement = ({ bus, projection, staleMs }: SettlementParts) 
       if (launch?.came === 'living') launch.came = 'gone'
     },
     /** Whether this process has had the place for so long that others may have given it up. */
-    isStale: (id: string): boolean => performance.now() - (firstSeen.get(id)?.at ?? 0) > staleMs / 2,
+    isStale: (id: string): boolean => performance.now() - (firstSeen.get(id)?.at ?? -Infinity) > staleMs / 2,
     settled: (held: Reservations['held']): string[] =>
       Object.entries(held).flatMap(([id, reservation]) => (isSettled(id, reservation) ? id : [])),
-    forget: (ids: readonly string[]): void => {
-      for (const id of ids) for (const map of [own, firstSeen, over]) map.delete(id)
-    },
-    /** Asks the log about reservations that nobody else explains; answers whether one is over. */
+    forget,
+    /** Asks the log about all reservations that nobody else explains, and forgets what is none; answers whether one is over. */
     verify: async (held: Reservations['held']): Promise<boolean> => {
+      forgetBut(held)
       let found = false
       for (const [id, reservation] of Object.entries(held)) {
         const launch = ownOf(id, reservation)
