@@ -42,6 +42,8 @@ export const names = ({ root, tag }: { root: string; tag: string }) => ({
   image: join(root, 'cowfs.img'),
   cowfs: join(root, 'cowfs'),
   images: join(root, 'cowfs/images'),
+  /** What is kept of images that were removed, for containers that were made of them. */
+  removedImages: join(root, 'cowfs/removed'),
   tags: join(root, 'cowfs/tags'),
   containers: join(root, 'cowfs/containers'),
   rootfs: (id: string) => join(root, 'cowfs/containers', id),

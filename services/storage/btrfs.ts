@@ -162,6 +162,12 @@ export const deleteSubvolume = async (record: Recorder, path: string): Promise<v
 }
 
 /** The identities by which btrfs knows a subvolume and the one it was made from. */
+/** The UUIDs of all that subvolumes of a file system are snapshots of. */
+export const parentsOf = async (record: Recorder, path: string): Promise<Set<string>> => {
+  const listed = await record.run('btrfs', ['subvolume', 'list', '-q', path])
+  return new Set([...listed.matchAll(/ parent_uuid (\S+) /g)].map(([, uuid]) => uuid ?? ''))
+}
+
 export const showSubvolume = async (record: Recorder, path: string) => {
   const shown = await record.run('btrfs', ['subvolume', 'show', path])
   const field = (name: string) => new RegExp(String.raw`^\s*${name}:\s*(\S+)`, 'm').exec(shown)?.[1]

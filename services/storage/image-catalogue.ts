@@ -36,8 +36,11 @@ export const checkReference = (names: Names, reference: string): void => {
     )
 }
 
-/** Synchronous inside: two of these small files are read on the launch path. */
-const readJson = async <S extends z.ZodType>(path: string, schema: S): Promise<z.output<S> | undefined> => {
+/** A small file, or undefined when there is none. Synchronous inside: two are read on the launch path. Throws `Failure` (`system`). */
+export const readJson = async <S extends z.ZodType>(
+  path: string,
+  schema: S,
+): Promise<z.output<S> | undefined> => {
   try {
     return schema.parse(JSON.parse(readFileSync(path, 'utf8')))
   } catch (error) {

@@ -5,6 +5,7 @@ import type { Names } from '../../shared/names.ts'
 import type { Recorder } from '../../shared/recorder.ts'
 import { deleteSubvolume, subvolumeState } from './btrfs.ts'
 import { imageNotFound, imagePath, metadataPath, readDigests, readTags, tagPath } from './image-catalogue.ts'
+import { forgetRemoved, keepRemoved } from './removed-images.ts'
 
 /** A digest is meant by `sha256:` or at least these many hexadecimal digits. */
 const leastPrefix = 4
@@ -27,7 +28,8 @@ const byPrefix = async (names: Names, reference: string): Promise<string> => {
 
 /**
  * Removes a tag, and the image with its last tag; or by digest the image with all its tags. Always
- * safe: a container's root is a snapshot, which shares the image's data but does not need the image.
+ * safe: a container's root is a snapshot, which shares the image's data but does not need the image; what
+ * its process needs of it is kept.
  */
 export const removeImage = async (names: Names, reference: string, record: Recorder) => {
   const tags = await readTags(names)
@@ -39,7 +41,11 @@ export const removeImage = async (names: Names, reference: string, record: Recor
   const isStillNamed = [...tags].some(([name, other]) => other === digest && !untagged.includes(name))
   if (isStillNamed) return { untagged, deleted: [] }
   const path = imagePath(names, digest)
-  if ((await subvolumeState(path)) === 'subvolume') await deleteSubvolume(record, path)
+  if ((await subvolumeState(path)) === 'subvolume') {
+    await keepRemoved(names, digest, record)
+    await deleteSubvolume(record, path)
+  }
   await rm(metadataPath(names, digest), { force: true })
+  await forgetRemoved(names, record)
   return { untagged, deleted: [digest] }
 }

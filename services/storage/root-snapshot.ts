@@ -15,6 +15,7 @@ import {
 } from './btrfs.ts'
 import { ensureMounted } from './cow-file-system.ts'
 import { imageNotFound, imagePath, readDigests, readMetadata, resolveTag } from './image-catalogue.ts'
+import { readRemoved } from './removed-images.ts'
 import { freeBytes, humanSize, requireSpace } from './space.ts'
 
 type Input = z.output<typeof storage.input>
@@ -40,15 +41,18 @@ const outputOf = async (
   return { rootfs: names.rootfs(id), imageDigest: digest, imageConfig: metadata.config }
 }
 
-/** The image that an existing snapshot was made of: the tag may name another one since. */
-const originOf = async (names: Names, id: string, record: Recorder): Promise<string> => {
-  const { parentUuid } = await showSubvolume(record, names.rootfs(id))
+/** Of the image that an existing root was made of, which may be gone, and its tag may name another one. */
+const existingOutputOf = async (names: Names, { id, image }: Input, record: Recorder): Promise<Output> => {
+  const { parentUuid = '' } = await showSubvolume(record, names.rootfs(id))
   for (const digest of await readDigests(names)) {
-    if ((await showSubvolume(record, imagePath(names, digest))).uuid === parentUuid) return digest
+    if ((await showSubvolume(record, imagePath(names, digest))).uuid === parentUuid)
+      return outputOf(names, id, { digest, image })
   }
+  const removed = await readRemoved(names, parentUuid)
+  if (removed) return { rootfs: names.rootfs(id), imageDigest: removed.digest, imageConfig: removed.config }
   throw new Failure(
     'conflict',
-    `cannot create container ${id}: its root exists already, of an image that does not; delete it first`,
+    `cannot create container ${id}: its root exists already, of nothing that was an image; delete it first`,
   )
 }
 
@@ -137,9 +141,9 @@ export const createRoot = async (
   const path = names.rootfs(input.id)
   const state = await subvolumeState(path)
   if (state === 'subvolume') {
-    const digest = await originOf(names, input.id, record)
+    const output = await existingOutputOf(names, input, record)
     await limitRoot(host, input, record)
-    return outputOf(names, input.id, { digest, image: input.image })
+    return output
   }
   if (state === 'other') await removeDirectory(record, path)
   return makeRoot(host, takeReady, input, record)
