@@ -32,8 +32,11 @@ const writtenStatus = (file: string): { exitCode: number; finishedAt: string } |
 const persisted = (text: string | undefined): Exit | undefined => {
   // Empty is what a power loss leaves of a new file.
   if (!text) return undefined
-  const parsed = Exit.safeParse(JSON.parse(text))
-  return parsed.success ? parsed.data : undefined
+  try {
+    return Exit.safeParse(JSON.parse(text)).data
+  } catch {
+    return undefined // a part: it is found out once more
+  }
 }
 
 const observe = (host: NamespaceHost, id: string, init: Init): Exit | undefined => {
