@@ -54,7 +54,8 @@ const start = (program: string, args: readonly string[]): ChildProcess => {
 /** One running native program; it ends when its standard input does, so with this program at the latest. */
 const run = (program: string, args: readonly string[]) => {
   const child = start(program, args)
-  const closed = once(child, 'close')
+  // One that could not be started has closed, and `abandon` says why.
+  const closed = once(child, 'close').catch(() => undefined)
   const handles = [
     child,
     ...[child.stdin, child.stdout, child.stderr].filter((pipe) => pipe instanceof Socket),

@@ -1,8 +1,12 @@
-import { readFile, writeFile } from 'node:fs/promises'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import test from 'ava'
 import type { Config } from '../../shared/config.ts'
 import { createLog } from '../../shared/log.ts'
+import { keepRunning } from '../../services/cli/stack/keep-running.ts'
+import { endOrphans } from '../../services/cli/stack/orphans.ts'
 import { identify } from '../../services/cli/stack/process-table.ts'
 import { readStackInfo } from '../../services/cli/stack/stack-files.ts'
 import { type SupervisorOptions, supervise } from '../../services/cli/stack/supervisor.ts'
@@ -116,4 +120,40 @@ test('a start that is asked to stop stops', async (t) => {
   })
   await t.throwsAsync(starting, { message: 'asked' })
   t.is(await readStackInfo(temporary.config), undefined)
+})
+
+test('a program whose log cannot be opened is started as soon as it can', async (t) => {
+  await using temporary = await temporaryConfig()
+  const { root } = temporary.config
+  const inTheWay = join(root, 'log')
+  await writeFile(inTheWay, '')
+  const program = { name: 'sleeper', command: 'sleep', args: ['1000'], cwd: '/', env: process.env }
+  const kept = keepRunning(
+    { ...program, logFile: join(inTheWay, 'sleeper.log') },
+    { log, onChange: () => {} },
+  )
+  t.teardown(() => kept.stop())
+  await eventually('it cannot run', () => kept.lastExit() !== undefined)
+  t.regex(kept.lastExit() ?? '', /cannot be run: EEXIST/)
+  await rm(inTheWay)
+  await eventually('it runs', () => kept.pid() !== undefined)
+})
+
+test('what only reads the files of a stack is none of its processes', async (t) => {
+  await using temporary = await temporaryConfig()
+  const { config } = temporary
+  const env = { ...process.env, DOLLY_ROOT: config.root }
+  await mkdir(config.names.nats, { recursive: true })
+  const configuration = join(config.names.nats, 'nats.conf')
+  await writeFile(configuration, '')
+  const readers = [configuration, 'services/storage/main.ts'].map((file) =>
+    spawn('tail', ['-f', file], { env, stdio: 'ignore' }),
+  )
+  t.teardown(() => readers.forEach((reader) => reader.kill()))
+  await Promise.all(readers.map((reader) => once(reader, 'spawn')))
+  t.is(await endOrphans(config), 0)
+  t.deepEqual(
+    readers.map(({ exitCode, signalCode }) => exitCode ?? signalCode),
+    [null, null],
+  )
 })

@@ -1,5 +1,5 @@
 import { existsSync, readdirSync } from 'node:fs'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import test from 'ava'
@@ -99,4 +99,13 @@ test('whoever ends one waits for tasks that were given up, though one still answ
   await Promise.all([given('sleep 0.4'), given('sleep 0.8; : > written')])
   await coprocess.end()
   t.true(existsSync(join(directory, 'written')))
+})
+
+test('a program that cannot be started fails its task, and is ended all the same', async (t) => {
+  const program = join(await temporary(t), 'program')
+  await writeFile(program, '#!/no/such/interpreter\n', { mode: 0o755 })
+  const coprocess = createCoprocess(program)
+  await t.throwsAsync(coprocess.ask(['task']), { code: 'interrupted', message: /ENOENT/ })
+  coprocess.start()
+  await t.notThrowsAsync(coprocess.end())
 })

@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
+import type { FileHandle } from 'node:fs/promises'
 import { setTimeout as delay } from 'node:timers/promises'
 import { reasonOf } from '../../../shared/failure.ts'
 import type { Log } from '../../../shared/log.ts'
@@ -33,8 +34,9 @@ export const keepRunning = (program: Program, { log, onChange }: { log: Log; onC
   let starts = 0
 
   const runOnce = async (): Promise<void> => {
-    const file = await openLog(logFile)
+    let file: FileHandle | undefined
     try {
+      file = await openLog(logFile)
       await boundLog(logFile)
       const { size: from } = await file.stat()
       if (stopping.signal.aborted) return
@@ -50,7 +52,7 @@ export const keepRunning = (program: Program, { log, onChange }: { log: Log; onC
       exit = `${command} cannot be run: ${reasonOf(error)}`
     } finally {
       child = undefined
-      await file.close()
+      await file?.close()
     }
   }
 

@@ -5,12 +5,18 @@ import { serviceNames } from './project.ts'
 
 const main = new RegExp(`(?:^|/)services/(?:${serviceNames.join('|')})/main\\.ts$`)
 
+/** What runs a service, or becomes what does. An editor may have the same file open. */
+const runner = /(?:^|\/)(?:node|setpriv|chrt)$/
+
 /** The stack's own NATS servers: one, or none. */
 export const runningServers = (config: Config) =>
-  findProcesses((args) => args.includes(natsFiles(config).configuration))
+  findProcesses((args) => args[args.indexOf(natsFiles(config).configuration) - 1] === '-c')
 
 const services = (config: Config) =>
-  findProcesses((args) => args.some((arg) => main.test(arg)), [`DOLLY_ROOT=${config.root}`])
+  findProcesses(
+    ([program = '', ...args]) => runner.test(program) && args.some((arg) => main.test(arg)),
+    [`DOLLY_ROOT=${config.root}`],
+  )
 
 const endAll = (processes: ProcessIdentity[]) => Promise.all(processes.map((one) => endProcess(one, 10_000)))
 

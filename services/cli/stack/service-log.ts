@@ -1,10 +1,14 @@
-import { copyFile, open, readFile, stat, truncate } from 'node:fs/promises'
+import { copyFile, mkdir, open, readFile, stat, truncate } from 'node:fs/promises'
+import { dirname } from 'node:path'
 import { errnoOf } from '../../../shared/failure.ts'
 
 const maxBytes = 8 * 2 ** 20
 
-/** Opens a log for appending; the program writes to it itself, so that it outlives its supervisor. */
-export const openLog = (file: string) => open(file, 'a', 0o640)
+/** Opens a log for appending, in a directory that may have gone; the program writes to it itself, so that it outlives its supervisor. */
+export const openLog = async (file: string) => {
+  await mkdir(dirname(file), { recursive: true })
+  return open(file, 'a', 0o640)
+}
 
 /** Bytes of a log; none when it does not exist yet. */
 const sizeOf = async (file: string): Promise<number> => {
