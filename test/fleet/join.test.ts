@@ -1,7 +1,8 @@
-import { readFile, readdir } from 'node:fs/promises'
+import { mkdir, readFile, readdir, rmdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import test from 'ava'
 import { newKey } from '../../services/cli/join/token.ts'
+import { readStackInfo } from '../../services/cli/stack/stack-files.ts'
 import { program } from '../cli/dolly.ts'
 import { containerClient } from '../helpers/container-client.ts'
 import { type Host, type Hosts, makeHosts } from '../helpers/hosts.ts'
@@ -87,6 +88,19 @@ test.serial('a clock ten minutes behind or ahead is refused', async (t) => {
     const env = [`NODE_OPTIONS=--import=data:text/javascript,${encodeURIComponent(shifted)}`]
     t.regex(await refused(token, { env }), new RegExp(`its clock is (599|60\\d) s ${way} the bus's host's`))
   }
+})
+
+test.serial('a bus whose host cannot write lets nobody in, says why, and does when it can', async (t) => {
+  const token = await tokenFor('b')
+  const before = await readStackInfo(a.config())
+  const inTheWay = join(a.config().names.nats, '.part-nats.conf')
+  await mkdir(inTheWay)
+  t.regex(await refused(token), /cannot change the users of .*: EISDIR/)
+  await rmdir(inTheWay)
+  t.deepEqual((await fleetFile()).nodes, {})
+  t.is((await b.dolly(['join', fleet.url, '--token', token])).exitCode, 0)
+  t.is((await a.dolly(['node', 'rm', 'b'])).exitCode, 0)
+  t.is((await readStackInfo(a.config()))?.supervisor, before?.supervisor)
 })
 
 test.serial('a node that was let in and never came is taken out, and its name is free again', async (t) => {

@@ -1,5 +1,6 @@
 import type { Config } from '../../../shared/config.ts'
 import { Failure } from '../../../shared/failure.ts'
+import { operating } from '../../../shared/operating.ts'
 import { patienceMs } from '../../../shared/patience.ts'
 import { retrying } from '../../../shared/retry.ts'
 import { rewriteAccounts } from '../stack/nats-configuration.ts'
@@ -27,8 +28,12 @@ export const changeFleet = async (
   }
   const release = await retrying(lock, { signal: AbortSignal.timeout(patienceMs(lockedWithinMs)) })
   try {
-    await writeFleet(config, change(await readFleet(config)))
-    await rewriteAccounts(config)
+    const fleet = change(await readFleet(config))
+    await operating(`change the users of ${config.root}`, async () => {
+      // The fleet last: what it says is done.
+      await rewriteAccounts(config, fleet)
+      await writeFleet(config, fleet)
+    })
     return { reload: async () => void (await reloadServer(config)) }
   } finally {
     release()

@@ -5,6 +5,7 @@ import { ForgetRequest, JoinAnswer, JoinRequest, RoleRequest } from '../../../sh
 import { Failure, reasonOf } from '../../../shared/failure.ts'
 import { createKeyedQueue } from '../../../shared/keyed-queue.ts'
 import type { Log } from '../../../shared/log.ts'
+import { operating } from '../../../shared/operating.ts'
 import { subjects } from '../../../shared/subjects.ts'
 import { type Outcome, parseInput } from '../../../shared/wire.ts'
 import { changeFleet } from './change-fleet.ts'
@@ -39,7 +40,7 @@ const requireSameTime = (now: string): void => {
 
 const outcomeOf = async (act: () => Promise<object>): Promise<Outcome> => {
   try {
-    return { plain: await act() }
+    return { plain: await operating('change the fleet', act) }
   } catch (error) {
     if (!(error instanceof Failure)) throw error
     return { failure: error, transcript: [] }
@@ -73,7 +74,13 @@ export const serveRegistrar = async (config: Config, bus: Bus, log: Log): Promis
     const token = find(before.tokens)
     // Asked again, since the answer was lost: by the same host, which alone has the keys.
     const leased = token?.usedBy === node && isDeepStrictEqual(before.nodes[node], keys)
-    if (leased) return JoinAnswer.parse({ node, subnet: await leasedSubnet(bucket, node) })
+    if (leased) {
+      const subnet =
+        (await leasedSubnet(bucket, node)) ?? (await leaseSubnet(bucket, { node, ranges, subnet: wanted }))
+      // The server may never have been told.
+      reloadSoon(await changeFleet(config, (same) => same))
+      return JoinAnswer.parse({ node, subnet })
+    }
     requireToken(token, node)
     requireSameTime(now)
     const subnet = await leaseSubnet(bucket, { node, ranges, subnet: wanted })
@@ -85,7 +92,7 @@ export const serveRegistrar = async (config: Config, bus: Bus, log: Log): Promis
       })
       reloadSoon(changed)
     } catch (error) {
-      await releaseSubnet(bucket, node)
+      if (!(node in (await readFleet(config)).nodes)) await releaseSubnet(bucket, node)
       throw error
     }
     log.info({ node, subnet }, 'node joined')

@@ -130,12 +130,12 @@ export const writeNewCredentials = async (config: Config): Promise<{ restore: ()
   return { restore: () => write(before, text) }
 }
 
-/** Writes the users of the embedded server anew, as the fleet's file has them. Throws `Failure` (`not_found`). */
-export const rewriteAccounts = async (config: Config): Promise<void> => {
+/** Writes the users of the embedded server anew, for this fleet. Throws `Failure` (`not_found`). */
+export const rewriteAccounts = async (config: Config, fleet: Fleet): Promise<void> => {
   const { configuration, access: file } = natsFiles(config)
   const text = await readConfiguration(configuration)
   const access = readAccess(file)
   if (!access) throw new Failure('not_found', `there is no ${file}`)
-  const accounts = accountsOf(access, config.node, await readFleet(config))
+  const accounts = accountsOf(access, config.node, fleet)
   await writeDurably(configuration, asText({ ...JSON.parse(text), accounts }))
 }
