@@ -5,6 +5,7 @@ import {
   mkdirSync,
   openSync,
   readFileSync,
+  readdirSync,
   renameSync,
   rmSync,
   statSync,
@@ -12,7 +13,7 @@ import {
   writeSync,
 } from 'node:fs'
 import { rm } from 'node:fs/promises'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import type { z } from 'zod'
 import type { labNamespace, namespace } from '../../shared/contracts/steps.ts'
 import type { UserNamespace } from '../../shared/contracts/oci.ts'
@@ -155,6 +156,15 @@ export const readSpec = (paths: BundlePaths): ContainerPlan | undefined => {
     if (error instanceof SyntaxError) return undefined
     throw error
   }
+}
+
+/** Removes all of a container's bundle but what it has written; answers false when it never was whole, and has written nothing. */
+export const keepOnlyLog = (paths: BundlePaths): boolean => {
+  if (readIfThere(paths.logOrigin) === undefined) return false
+  const kept = [paths.log, paths.logOrigin].map((path) => basename(path))
+  for (const name of readdirSync(paths.directory))
+    if (!kept.includes(name)) rmSync(join(paths.directory, name), { recursive: true, force: true })
+  return true
 }
 
 const stillInUse = new Set(['EBUSY', 'ENOTEMPTY'])

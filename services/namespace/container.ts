@@ -23,7 +23,7 @@ import { bareNamespace, monitorOf } from './monitor.ts'
 import { containerPlan } from './plan.ts'
 import { launchOf, takePrepared } from './prepared-launch.ts'
 import { type Init, isAlive, readInit } from './process-identity.ts'
-import { removeContainer } from './removal.ts'
+import { removeRun } from './removal.ts'
 import { stateOf } from './state.ts'
 
 /** The step's input as a plan's: it joins the network namespace that was made for it. */
@@ -97,7 +97,7 @@ export const ensureInit = async (
     { ownIds: spec.userNamespace !== null, allowed: host.allowPrivileged },
   )
   const paths = host.paths(spec.id)
-  const remove = () => removeContainer(host, record, spec.id)
+  const remove = () => removeRun(host, record, spec.id)
   const whole = wholeInit(paths)
   if (whole) {
     // A reboot may have given it other ids; the next run shall have them.

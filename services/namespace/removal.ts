@@ -1,6 +1,6 @@
 import { existsSync, readdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
-import { type BundlePaths, bundlePaths, readIfThere, readSpec, removeBundle } from './bundle.ts'
+import { type BundlePaths, bundlePaths, keepOnlyLog, readIfThere, readSpec, removeBundle } from './bundle.ts'
 import { Failure } from '../../shared/failure.ts'
 import type { Recorder } from '../../shared/recorder.ts'
 import { waitFor } from './bounded-wait.ts'
@@ -41,11 +41,12 @@ const endLaunchersOf = async (paths: BundlePaths): Promise<void> => {
 const execBundles = (paths: BundlePaths): BundlePaths[] =>
   existsSync(paths.execs) ? readdirSync(paths.execs).map((execId) => bundlePaths(paths.exec(execId))) : []
 
-/**
- * Ends every process of the container and removes its bundle; nothing there is success. Without a
- * specification in it no process can have come of the bundle.
- */
-export const removeContainer = async (host: NamespaceHost, record: Recorder, id: string): Promise<void> => {
+const remove = async (
+  host: NamespaceHost,
+  record: Recorder,
+  id: string,
+  removeFiles: (paths: BundlePaths) => Promise<void>,
+): Promise<void> => {
   const paths = host.paths(id)
   const kill = () => killInit(record, readInit(paths.pid), readSpec(paths)?.cgroupDirectories ?? [])
   await host.makings.remove(id, async () => {
@@ -54,12 +55,25 @@ export const removeContainer = async (host: NamespaceHost, record: Recorder, id:
     await kill()
     if (await host.makings.settled(id)) await kill()
     for (const bundle of [...execBundles(paths), paths]) await endLaunchersOf(bundle)
-    await record.call(`rm -r ${paths.directory}`, () => removeBundle(paths))
+    await record.call(`rm -r ${paths.directory}`, () => removeFiles(paths))
   })
   for (const file of readdirSync(host.names.exits)) {
     if (ownerOf(file) === id) rmSync(join(host.names.exits, file), { force: true })
   }
 }
+
+/**
+ * Ends every process of the container and removes its bundle; nothing there is success. Without a
+ * specification in it no process can have come of the bundle.
+ */
+export const removeContainer = (host: NamespaceHost, record: Recorder, id: string): Promise<void> =>
+  remove(host, record, id, removeBundle)
+
+/** The same for a run that has failed or was interrupted: what earlier runs of the container have written stays. */
+export const removeRun = (host: NamespaceHost, record: Recorder, id: string): Promise<void> =>
+  remove(host, record, id, async (paths) => {
+    if (!keepOnlyLog(paths)) await removeBundle(paths)
+  })
 
 /** Ends every process of the container and keeps its bundle and log; answers when the exit is known. */
 export const endContainer = async (host: NamespaceHost, record: Recorder, id: string): Promise<void> => {

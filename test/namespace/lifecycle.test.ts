@@ -36,6 +36,28 @@ test('a stopped container starts again in the same resources, its log continued'
   )
 })
 
+test('a start that fails keeps what earlier runs have written, and the next one goes on', async (t) => {
+  await using host = await namespaceHost()
+  const command = join(host.rootfs, 'command')
+  const put = () => writeFileSync(command, '#!/bin/sh\necho ran\n', { mode: 0o755 })
+  const wish = { args: ['/command'], start: false }
+  put()
+  await host.make('x', { ...wish, start: true })
+  await host.exitCode('x')
+  rmSync(command)
+  await t.throwsAsync(host.send('start', { id: 'x' }), { code: 'command_not_found' })
+  t.is(host.output('x'), 'ran\n')
+  await t.throwsAsync(host.make('x', wish), { code: 'command_not_found' })
+  t.is(host.output('x'), 'ran\n')
+  put()
+  await host.make('x', wish)
+  await host.send('start', { id: 'x' })
+  await host.exitCode('x')
+  t.is(host.output('x'), 'ran\nran\n')
+  await host.undo('x')
+  t.false(existsSync(host.paths('x').directory))
+})
+
 /** Whether the exit of a container is published soon. */
 const isTold = (host: NamespaceTestHost, id: string) =>
   waitFor(() => host.published.some((event) => event.id === id) || undefined, 5000)
