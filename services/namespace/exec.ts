@@ -34,7 +34,8 @@ export const execPaths = (host: NamespaceHost, id: string, execId: string): Bund
   throw new Failure('not_found', `cannot find exec ${execId} in container ${id}`)
 }
 
-const discard = async (paths: BundlePaths): Promise<void> => {
+/** Ends an exec, if it still runs, and removes its bundle. */
+export const discardExec = async (paths: BundlePaths): Promise<void> => {
   await endLaunchers(launchersOf(paths), paths, 0)
   await removeBundle(paths)
 }
@@ -81,7 +82,7 @@ export const launchBeside = async (
         userNamespace,
       })
     } catch (error) {
-      await discard(paths)
+      await discardExec(paths)
       throw isAsBefore(host, id, init) ? error : ended(error)
     }
   }
@@ -127,7 +128,8 @@ export const startExec = async (host: NamespaceHost, record: Recorder, id: strin
 
 const unknownStatus = 255
 
-const statusOf = (paths: BundlePaths, execId: string): number | undefined => {
+/** The exit code of an exec; undefined while it runs, 255 when nobody knows it. */
+export const statusOf = (paths: BundlePaths, execId: string): number | undefined => {
   const supervised = monitorOf(paths) !== undefined
   const text = readIfThere(join(paths.directory, execId))?.trim()
   if (text && /^\d+$/.test(text)) return Number(text)

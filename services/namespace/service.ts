@@ -23,6 +23,7 @@ import { type LabInput, type NamespaceInput, readSpec } from './bundle.ts'
 import { ensureInit, initContainer, labPlanOf, planOf, startContainer, startOnce } from './container.ts'
 import { prepareLaunch } from './prepared-launch.ts'
 import { makeCopy } from './copy.ts'
+import { sweepExecs } from './exec-sweep.ts'
 import { makeExec, startExec, waitExec } from './exec.ts'
 import { markReported } from './exit-status.ts'
 import { watchExits } from './exits.ts'
@@ -126,9 +127,9 @@ export const namespaceService = (config: Config): HostServiceDefinition => {
     prepare: async (context) => {
       prepared = await prepareHost(config, context)
     },
-    watch: (context, signal) => {
+    watch: async (context, signal) => {
       signal.addEventListener('abort', () => host().streams.closeAll())
-      return watchExits(host(), context, signal)
+      await Promise.all([watchExits(host(), context, signal), sweepExecs(host(), context, signal)])
     },
   }
 }

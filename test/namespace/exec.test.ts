@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { existsSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, readlinkSync, utimesSync, writeFileSync } from 'node:fs'
 import { readdir } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import test from 'ava'
@@ -173,4 +173,28 @@ test('an exec can have a terminal too', async (t) => {
   await host.make('x')
   const { output, exitCode } = await executed(host, 'x', { args: ['tty'], terminal: true })
   t.deepEqual([exitCode, output.trim()], [0, '/dev/pts/0'])
+})
+
+test('what nobody waits for goes a while after its end, or if it is never started, and nothing else', async (t) => {
+  await using host = await namespaceHost()
+  await host.make('x')
+  const made = async (...args: string[]) => host.request(processExec, { id: 'x', args })
+  const [ended, waiting, running, fresh] = [
+    await made('true'),
+    await made('true'),
+    await made('sleep', '1000'),
+    await made('true'),
+  ]
+  for (const { execId } of [ended, running, fresh]) await host.request(execStart, { id: 'x', execId })
+  for (const { bundle, execId } of [ended, fresh])
+    await waitFor(() => existsSync(join(bundle, execId)) || undefined, 10_000)
+  for (const { bundle } of [ended, waiting, running]) utimesSync(bundle, 0, 0)
+  const stop = new AbortController()
+  const watching = host.watch(stop.signal)
+  const isGone = () => (existsSync(ended.bundle) || existsSync(waiting.bundle) ? undefined : true)
+  t.true(await waitFor(isGone, 10_000))
+  stop.abort()
+  await watching
+  t.is((await host.request(execWait, { id: 'x', execId: fresh.execId, timeoutMs: 1 })).exitCode, 0)
+  t.is((await host.request(execWait, { id: 'x', execId: running.execId, timeoutMs: 1 })).exitCode, null)
 })
