@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import pLimit from 'p-limit'
 import { Failure } from '../failure.ts'
 import type { Command } from '../contracts/command.ts'
@@ -37,6 +38,8 @@ export interface PendingCommand {
 
 /** How long a receipt is waited for, each time that it is asked for. */
 const receiptWithinMs = [5_000, 10_000, 15_000]
+/** A server that has just been started says that nobody is there until it has read its streams. */
+const askAgainAfterMs = 500
 
 /** Receipts to wait for at once: the server sends those of all that it has read when the disk has the last of them. */
 const mostPublishing = 100
@@ -80,7 +83,10 @@ const publishPatiently = async (connection: NatsConnection, publication: Publica
       return await publish(connection, publication, patienceMs(receiptWithinMs[waited] ?? 0))
     } catch (error) {
       // By its message id the server knows a command again that it has stored.
-      if (publication.messageId && waited + 1 < receiptWithinMs.length && isLost(error)) continue
+      if (publication.messageId && waited + 1 < receiptWithinMs.length && isLost(error)) {
+        await delay(askAgainAfterMs * (waited + 1))
+        continue
+      }
       if (!(error instanceof Failure) || error.code !== 'timeout') throw error
       // A server that cannot write does not answer.
       const reason = `${error.message}: the bus has not stored it; its disk may be full`
