@@ -14,6 +14,7 @@ wanted=(
   libseccomp-dev  # compile system call filters
   ca-certificates # npm's registry speaks TLS
   openssl         # tests: certificates for the bus
+  iptables        # tests: a host with Docker's firewall
   stress-ng       # tests: loads that the limits must hold
   mmdebstrap      # tests: a Debian image
 )
