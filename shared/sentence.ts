@@ -28,9 +28,17 @@ const mustBe = (expected: readonly string[], missing: boolean): string => {
   return missing ? `is missing, must be ${wanted}` : `must be ${wanted}`
 }
 
+const mostKey = 200
+
+/** Where an issue is, as `deploy.resources`; cut, since keys are the sender's. */
+export const keyOf = ({ path }: z.core.$ZodIssue): string => {
+  const key = path.join('.')
+  return key.length > mostKey ? `${key.slice(0, mostKey)}…` : key
+}
+
 /** What is wrong with a message, where, and what would be right. */
 export const sentenceOf = (issue: z.core.$ZodIssue, schema: z.ZodType, body: unknown): string => {
-  const where = issue.path.length > 0 ? issue.path.join('.') : 'the message'
+  const where = issue.path.length > 0 ? keyOf(issue) : 'the message'
   const found = issue.path.reduce<unknown>(
     (value, key) => (value as Record<PropertyKey, unknown> | undefined)?.[key],
     body,
@@ -43,7 +51,7 @@ export const sentenceOf = (issue: z.core.$ZodIssue, schema: z.ZodType, body: unk
       : sentenceOf(closer, schema, body)
   }
   if (issue.code !== 'unrecognized_keys') return `${where}: ${issue.message}`
-  const [key = ''] = issue.keys
+  const key = (issue.keys[0] ?? '').slice(0, 64)
   const known = nearest(key, issue.path.length === 0 ? keysOf(schema) : [])
-  return `unknown key "${key.slice(0, 64)}"${issue.path.length > 0 ? ` in ${where}` : ''}${known ? `, did you mean "${known}"?` : ''}`
+  return `unknown key "${key}"${issue.path.length > 0 ? ` in ${where}` : ''}${known ? `, did you mean "${known}"?` : ''}`
 }

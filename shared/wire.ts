@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { Failure, type FailureCode, failureCodes, reasonOf } from './failure.ts'
 import type { TranscriptEntry } from './recorder.ts'
-import { sentenceOf } from './sentence.ts'
+import { keyOf, sentenceOf } from './sentence.ts'
 
 /** What came of a request: the output or the failure, and what was done to the host either way; `plain` replies as it is. */
 export type Outcome =
@@ -55,12 +55,16 @@ export const parseReply = <S extends z.ZodType>(schema: S, reply: unknown, subje
   return { output: parseAnswer(schema, output, subject), transcript }
 }
 
+/** A sentence may quote what was sent. */
+const mostSentence = 1000
+
 /** Parses with a schema; throws `Failure` (`invalid_message`) that names the key and what would be right. */
 export const parseInput = <S extends z.ZodType>(schema: S, body: unknown): z.output<S> => {
   const parsed = schema.safeParse(body)
   if (parsed.success) return parsed.data
-  const sentences = parsed.error.issues.slice(0, 5).map((issue) => sentenceOf(issue, schema, body))
+  const { issues } = parsed.error
+  const sentences = issues.slice(0, 5).map((issue) => sentenceOf(issue, schema, body).slice(0, mostSentence))
   throw new Failure('invalid_message', sentences.join('; '), {
-    details: { key: parsed.error.issues[0]?.path.join('.') },
+    details: { key: issues[0] && keyOf(issues[0]) },
   })
 }

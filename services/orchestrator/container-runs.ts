@@ -51,6 +51,9 @@ export const deciding = async <T>({ content }: ContainerLog, decide: () => Promi
   }
 }
 
+/** Characters of a reason that would else be more than a message holds. */
+const mostReason = 1000
+
 /** The sagas that this process drives, and the outcomes it tells. */
 export const createContainerRuns = ({ bus, executor, log, signal }: RunsParts) => {
   const runs = new Map<string, Run>()
@@ -86,7 +89,14 @@ export const createContainerRuns = ({ bus, executor, log, signal }: RunsParts) =
     ): Promise<boolean> => {
       const { transcript: _, ...rest } = details
       const type = 'sequence' in details ? 'container.stuck' : 'container.rejected'
-      return outcome(id, type, commandId, { id, code, reason: message, ...rest }, expectedSequence)
+      return outcome(id, type, commandId, { id, code, reason: message, ...rest }, expectedSequence).catch(
+        (error: unknown) => {
+          if (!(error instanceof Failure) || error.code !== 'limit_refused') throw error
+          // What was refused is quoted in the refusal.
+          const reason = `${message.slice(0, mostReason)}…`
+          return outcome(id, type, commandId, { id, code, reason }, expectedSequence)
+        },
+      )
     },
     /** A run of the container's saga. Throws `Failure` (`unavailable`) when its version is not known here. */
     open: (

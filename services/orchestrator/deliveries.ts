@@ -85,8 +85,11 @@ export const createDeliveries = ({ runs, acts, log, ackWaitMs, signal, idOfName 
         else latest().release(waitMs(delivery.deliveries))
       } catch (error) {
         await settle(error, id, commandId, latest()).catch((said: unknown) => {
-          // Stopped before it could be told: whoever the command is delivered to next tells it.
-          if (!signal.aborted || !(said instanceof Failure)) throw said
+          if (!(said instanceof Failure)) throw said
+          // Whoever the command is delivered to next tells it.
+          if (signal.aborted) return
+          log.error({ container: id, reason: said.message }, 'outcome not told')
+          latest().release(1000)
         })
       } finally {
         clearInterval(alive)

@@ -161,6 +161,19 @@ const cases: [string, object, Wanted][] = [
 for (const [what, message, wanted] of cases)
   test.serial(`${what} is refused in one line and leaves nothing`, refused, message, wanted)
 
+test.serial('what is refused is quoted in part where it is long', async (t) => {
+  for (const [message, says] of [
+    [{ ulimits: { ['k'.repeat(600_000)]: 'bad' } }, /^ulimits\.k{192}…: /],
+    [{ ['k'.repeat(600_000)]: 1 }, /^unknown key "k{64}"$/],
+    [{ image: 'x'.repeat(900_000) }, /^image: /],
+  ] as const) {
+    const { type, data } = await client.tryCreate({ id: ulid(), ...base, ...message })
+    t.is(type, 'container.rejected')
+    t.regex(String(data['reason']), says)
+    t.true(JSON.stringify(data).length < 8192)
+  }
+})
+
 test.serial('the largest specification that is taken runs, and is in the list', async (t) => {
   const { id } = await containerFor(t, client, { labels: labelsOf(380 * 1024) })
   const pages = await askPages(client.bus, verbs.containerList, {})

@@ -74,6 +74,7 @@ export const rawBodies: Uint8Array[] = [
   `${'['.repeat(50_000)}${']'.repeat(50_000)}`,
   `${'{"a":'.repeat(20_000)}1${'}'.repeat(20_000)}`,
   `"${'\\u0000'.repeat(5000)}"`,
+  `{"image":"x","ulimits":{"${'k'.repeat(600_000)}":"bad"}}`,
 ].map((text) => utf8.encode(text))
 
 /** Bodies that are no text. */
