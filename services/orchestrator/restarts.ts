@@ -1,4 +1,5 @@
 import type { Bus } from '../../shared/bus.ts'
+import { autoRemoveId } from '../../shared/contracts/command.ts'
 import type { Container } from '../../shared/contracts/container.ts'
 import type { ToldEvent } from '../../shared/bus/event-consumers.ts'
 import type { CloudEvent, StoredEvent } from '../../shared/contracts/event.ts'
@@ -109,7 +110,7 @@ export const followExits = (
       if (container?.status === 'creating') return restartDelayMs(0)
       if (!isStartTold(events, event) && deliveries < mostWaits) return restartDelayMs(0)
       if (container?.status === 'stopped' && container.spec.autoRemove) {
-        await bus.publishCommand(subjects.delete, { id }, { messageId: `${id}:auto-remove:${sequence}` })
+        await bus.publishCommand(subjects.delete, { id }, { messageId: autoRemoveId(id, sequence) })
       }
       if (container?.status !== 'stopped' || !wantsRestart(container)) return undefined
       const pauseMs = restartDelayMs(container.restarts ?? 0)

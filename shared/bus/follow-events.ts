@@ -16,6 +16,8 @@ interface Followed {
   id?: string
   /** Where to begin: with what comes, with all there is, or after a sequence. */
   after?: 'new' | 'all' | number
+  /** Whether to end where there is no more now. */
+  past?: boolean
 }
 
 interface FollowParts {
@@ -49,7 +51,6 @@ const liveEvents = (connection: NatsConnection, subject: string) => {
       if (broken) throw broken
       return arrived.shift()
     },
-    waiting: () => arrived.length,
     wake,
     changed: () => change.promise,
     end: () => subscription.unsubscribe(),
@@ -57,15 +58,15 @@ const liveEvents = (connection: NatsConnection, subject: string) => {
 }
 
 /**
- * Follows events in order, across reconnects, until the signal; `pending` more are waiting. What a connection
- * missed is read from the stream. A consumer would do all of that on the server, but whoever may make
+ * Follows events in order, across reconnects, until the signal or, if only the past is wanted, its end. What a
+ * connection missed is read from the stream. A consumer would do all of that on the server, but whoever may make
  * consumers may have them deliver to any subject, also to those that act on hosts.
  */
 export const followEvents = ({ connection, log, reconnected }: FollowParts) =>
   async function* (
-    { kind = '*', id = '*', after = 'new' }: Followed,
+    { kind = '*', id = '*', after = 'new', past = false }: Followed,
     signal: AbortSignal,
-  ): AsyncGenerator<StoredEvent & { pending: number }> {
+  ): AsyncGenerator<StoredEvent> {
     const subject = subjects.event(kind, id)
     const live = liveEvents(connection, subject)
     let behind = after !== 'new'
@@ -99,9 +100,10 @@ export const followEvents = ({ connection, log, reconnected }: FollowParts) =>
           }
           continue
         }
+        if (past) return
         const next = live.take()
         if (!next) await live.changed()
-        else if (next.sequence > last) yield { ...next, pending: live.waiting() }
+        else if (next.sequence > last) yield next
         last = Math.max(last, next?.sequence ?? 0)
       }
     } catch (error) {

@@ -16,3 +16,9 @@ export interface Command {
   /** Deliver again, to anyone, after the delay. */
   release(delayMs?: number): void
 }
+
+/**
+ * Message id of the delete that the end of a container with `auto_remove` leads to; `sequence` is that of its exit.
+ * The work queue takes the first of all who publish it.
+ */
+export const autoRemoveId = (id: string, sequence: number): string => `${id}:auto-remove:${sequence}`

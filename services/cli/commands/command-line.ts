@@ -1,6 +1,7 @@
 import { Command, CommanderError } from 'commander'
 import { projectVersion } from '../../../shared/version.ts'
 import { reportFailure } from '../output/failure.ts'
+import { endWithOutput } from '../output/output-errors.ts'
 import { type CommandEntry, catalogue } from './catalogue.ts'
 
 /** Podman's and Docker's code for "the launcher itself failed", as a usage error is. */
@@ -40,7 +41,8 @@ export const wholeProgram = async (): Promise<Command> => {
 
 /** Loads only the command that is called: the others' imports would cost more than most commands take. */
 const programFor = async (args: readonly string[]): Promise<Command> => {
-  const word = args.find((argument) => !argument.startsWith('-'))
+  const words = args.filter((argument) => !argument.startsWith('-'))
+  const word = words[0] === 'help' ? words[1] : words[0]
   if (word === 'complete') return (await import('./completion.ts')).completingProgram(args)
   const program = emptyProgram()
   for (const entry of catalogue) {
@@ -64,11 +66,7 @@ const actionOf = (program: Command, args: readonly string[]): string => {
 
 /** Runs one command line and sets the process's exit code; every failure is one line on standard error. */
 export const runCommandLine = async (args: string[]): Promise<void> => {
-  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-    // The reader of a pipe has gone (`dolly logs c | head`): what SIGPIPE means to other programs.
-    if (error.code === 'EPIPE') process.exit(141)
-    throw error
-  })
+  endWithOutput()
   let program: Command | undefined
   try {
     program = await programFor(args)

@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import type { Command } from 'commander'
 import { verbs } from '../../../shared/contracts/verbs.ts'
 import { printJsonLine, printLine } from '../output/print.ts'
@@ -14,9 +15,6 @@ interface EventsFlags {
   json?: boolean
 }
 
-/** A log without a single matching event has no last one to end at: silence for this long is its end. */
-const emptyMs = 500
-
 const events = async (
   { bus }: Session,
   { follow, since, filter: entries = [], json }: EventsFlags,
@@ -26,18 +24,16 @@ const events = async (
   const id = container === undefined ? undefined : (await ask(bus, verbs.containerGet, { container })).id
   const stop = new AbortController()
   const end = () => stop.abort()
-  const silence = follow ? undefined : setTimeout(end, emptyMs)
   for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, end)
   const scope = id === undefined ? {} : { kind: 'container', id }
   // Following from now on is not the same as reading what is there: without --since there is no past to show.
   const after = follow && since === undefined ? 'new' : 'all'
-  for await (const { event, pending } of bus.followEvents({ ...scope, after }, stop.signal)) {
-    clearTimeout(silence)
-    if (event && passes(filter, event)) {
-      if (json) printJsonLine(event)
-      else printLine(eventLine(event))
-    }
-    if (!follow && pending === 0) break
+  for await (const { event } of bus.followEvents({ ...scope, after, past: !follow }, stop.signal)) {
+    if (!event || !passes(filter, event)) continue
+    if (json) printJsonLine(event)
+    else printLine(eventLine(event))
+    // A log may be larger than memory is.
+    if (process.stdout.writableNeedDrain) await once(process.stdout, 'drain')
   }
 }
 

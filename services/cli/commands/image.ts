@@ -39,7 +39,7 @@ const importImage = async (
       const sent = { ...asked, upload: await upload(session.bus, node, tar) }
       return ask(session.bus, verbs.imageImport, sent, { timeoutMs: importMs })
     }
-    await using file = await tarPath(tar)
+    using file = await tarPath(tar)
     const { path } = file
     return owns(session, node)
       ? askHost(session.bus, node, hostImport, { reference, config, path }, importMs)

@@ -32,13 +32,13 @@ const run = async (image: string, command: string[], flags: RunFlags): Promise<v
   await withSessionAnd(
     prepare,
     async (session, message) => {
+      // Whatever becomes of this process, the orchestrator deletes it when it has ended.
+      const removed = flags.rm ? { ...message, auto_remove: true } : message
       if (!flags.detach) {
         const { runInForeground } = await import('./launch/foreground.ts')
-        return runInForeground(session, message, { quiet, remove: flags.rm ?? false, detachKeys })
+        return runInForeground(session, removed, { quiet, detachKeys })
       }
       const { launch } = await import('./launch/launch.ts')
-      // Nobody waits for its end here, so the orchestrator deletes it.
-      const removed = flags.rm ? { ...message, auto_remove: true } : message
       const { id, events } = await launch(session.bus, removed, { quiet })
       await events[Symbol.asyncDispose]()
       if (flags.json) printJson({ id })

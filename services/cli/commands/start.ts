@@ -19,7 +19,7 @@ const startAttached = async (session: Session, container: string, flags: StartFl
   const { id, node, status, sequence, spec } = await ask(session.bus, verbs.containerGet, { container })
   if (status === 'stopped') await ask(session.bus, verbs.containerInit, { container }, { timeoutMs: 60_000 })
   await using events = watchContainer(session.bus, id, { after: sequence })
-  const code = await attachAndStart(session, {
+  const exit = await attachAndStart(session, {
     id,
     node,
     sequence,
@@ -28,7 +28,7 @@ const startAttached = async (session: Session, container: string, flags: StartFl
     terminal: spec.process.terminal,
     detachKeys: parseDetachKeys(flags.detachKeys),
   })
-  if (code !== 'detached' && code !== 0) throw new ExitCode(code)
+  if (exit && exit.code !== 0) throw new ExitCode(exit.code)
 }
 
 const start = async (containers: string[], flags: StartFlags): Promise<void> => {

@@ -115,6 +115,7 @@ const interruption = (): Promise<never> =>
 
 const demo = async (): Promise<number> => {
   const interrupted = interruption()
+  interrupted.catch(() => {}) // it may come before anything waits for it
   let config: Config
   let broken: number
   {

@@ -3,9 +3,9 @@ const forwarded = ['SIGHUP', 'SIGINT', 'SIGQUIT', 'SIGTERM', 'SIGUSR1', 'SIGUSR2
 const patience = 3
 
 /** Sends the signals that reach this process to `send` until disposed; the third interrupt ends the process. */
-export const forwardSignals = (send: (signal: string) => void): Disposable => {
+export const forwardSignals = (send: (signal: (typeof forwarded)[number]) => void): Disposable => {
   let interrupts = 0
-  const onSignal = (signal: NodeJS.Signals) => {
+  const onSignal = (signal: (typeof forwarded)[number]) => {
     if (signal === 'SIGINT' || signal === 'SIGTERM') interrupts++
     if (interrupts >= patience) process.exit(signal === 'SIGINT' ? 130 : 143)
     send(signal)

@@ -4,7 +4,11 @@ export const followSize = async (
   terminal: NodeJS.WriteStream,
 ): Promise<Disposable> => {
   if (!terminal.isTTY) return { [Symbol.dispose]: () => {} }
-  const tell = () => resize({ rows: terminal.rows, columns: terminal.columns })
+  // A terminal that does not know its size says 0.
+  const tell = async () => {
+    if (terminal.rows > 0 && terminal.columns > 0)
+      await resize({ rows: terminal.rows, columns: terminal.columns })
+  }
   const onResize = () => void tell().catch(() => {}) // of a connection that broke the output tells
   await tell()
   terminal.on('resize', onResize)

@@ -26,18 +26,28 @@ export const failureOfOutcome = ({ type, data }: CloudEvent): Failure | undefine
   return new Failure(codeOf(code), `${where}${String(reason ?? type)}${stuck}`)
 }
 
-const hintOfSilence = (subject: string): Disposable => {
-  const timer = setTimeout(
-    () => remark(`dolly: ${subject} is accepted; waiting for an orchestrator to take it up`),
-    silenceMs,
-  )
-  return { [Symbol.dispose]: () => clearTimeout(timer) }
+const hintOfSilence = (subject: string) => {
+  const say = () => remark(`dolly: ${subject} is accepted; waiting for an orchestrator to take it up`)
+  let timer: NodeJS.Timeout | undefined
+  let over = false
+  return {
+    /** The bus has the command. */
+    begin: (): void => {
+      if (!over) timer = setTimeout(say, silenceMs)
+    },
+    [Symbol.dispose]: (): void => {
+      over = true
+      clearTimeout(timer)
+    },
+  }
 }
 
 interface CommandOptions {
   /** The container's events from here on; `all` for a container that is new. */
   after: 'all' | number
   display: StepDisplay
+  /** Ends the wait; the command stays commanded. */
+  signal?: AbortSignal | undefined
 }
 
 export interface CommandRun {
@@ -47,19 +57,32 @@ export interface CommandRun {
   events: ContainerEvents
 }
 
-/** Publishes a command and waits for its outcome among events that are followed already. Throws the `Failure` that it tells. */
-export const commandAmong = async (
-  bus: Bus,
-  events: ContainerEvents,
-  { subject, body, messageId = ulid() }: { subject: string; body: object; messageId?: string },
-): Promise<SeenEvent> => {
-  await bus.publishCommand(subject, body, { messageId })
+interface Publication {
+  subject: string
+  body: object
+  messageId: string
+}
+
+const publish = (bus: Bus, { subject, body, messageId }: Publication) =>
+  bus.publishCommand(subject, body, { messageId })
+
+const outcomeAmong = async (events: ContainerEvents, messageId: string): Promise<SeenEvent> => {
   const seen = await events.until(
     ({ event }) => event.commandid === messageId && outcomes.includes(event.type),
   )
   const failure = failureOfOutcome(seen.event)
   if (failure) throw failure
   return seen
+}
+
+/** Publishes a command and waits for its outcome among events that are followed already. Throws the `Failure` that it tells. */
+export const commandAmong = async (
+  bus: Bus,
+  events: ContainerEvents,
+  publication: Publication,
+): Promise<SeenEvent> => {
+  await publish(bus, publication)
+  return outcomeAmong(events, publication.messageId)
 }
 
 /**
@@ -69,10 +92,11 @@ export const commandAmong = async (
 export const command = async (
   bus: Bus,
   { subject, id, body }: { subject: string; id: string; body: object },
-  { after, display }: CommandOptions,
+  { after, display, signal }: CommandOptions,
 ): Promise<CommandRun> => {
   const messageId = ulid()
   using hint = hintOfSilence(subject)
+  const stop = () => void events[Symbol.asyncDispose]()
   let mine = false
   const events = watchContainer(bus, id, {
     after,
@@ -83,11 +107,16 @@ export const command = async (
       display.show(event)
     },
   })
+  signal?.addEventListener('abort', stop, { once: true })
   try {
-    const { event: outcome, sequence } = await commandAmong(bus, events, { subject, body, messageId })
+    await publish(bus, { subject, body, messageId })
+    hint.begin()
+    const { event: outcome, sequence } = await outcomeAmong(events, messageId)
     return { outcome, sequence, events }
   } catch (error) {
     await events[Symbol.asyncDispose]()
     throw error
+  } finally {
+    signal?.removeEventListener('abort', stop)
   }
 }

@@ -54,6 +54,8 @@ export const watchContainer = (
     [Symbol.asyncDispose]: async () => {
       stop.abort()
       await reading
+      broken ??= new Failure('interrupted', `the events of ${id} are not followed any more`)
+      changed.resolve()
     },
   }
 }

@@ -26,7 +26,7 @@ const asking =
     try {
       return await askAgain(bus, verb, { ...name, ...input } as z.input<In>, answerMs)
     } catch (error) {
-      if (!(error instanceof Failure)) throw error
+      if (!(error instanceof Failure) || error.code === 'invalid_message') throw error
       const why = `the connection to node ${name.node} broke (what runs there goes on): ${reasonOf(error)}`
       throw new Failure('interrupted', why, { cause: error, details: { goesOn: true } })
     }

@@ -1,11 +1,12 @@
 import { existsSync, statSync } from 'node:fs'
-import { mkdir, mkdtemp, rename, rm, stat } from 'node:fs/promises'
+import { mkdir, rename, stat } from 'node:fs/promises'
 import { basename, dirname, join, posix, resolve } from 'node:path'
 import { PassThrough, type Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { execa } from 'execa'
 import { Failure, reasonOf } from '../../../../shared/failure.ts'
 import { systemPath } from '../../../../shared/recorder.ts'
+import { temporaryDirectory } from '../temporary-directory.ts'
 import type { Session } from '../bus/session.ts'
 import { type Copier, startCopier } from './copier.ts'
 import { type CopyFlags, counter } from './into.ts'
@@ -32,6 +33,16 @@ const unpacker = (directory: string, { archive }: CopyFlags, stripped: number) =
 
 const isDirectory = (path: string): boolean => existsSync(path) && statSync(path).isDirectory()
 
+/** Resolves when more can be written, or nothing ever will be. */
+const drained = (stream: Writable): Promise<void> =>
+  new Promise((goOn) => {
+    const over = () => {
+      stream.off('drain', over).off('close', over)
+      goOn()
+    }
+    stream.on('drain', over).on('close', over)
+  })
+
 /** Divides the copier's output: its first word is what the source is, the rest of its errors is kept. */
 const divided = (copier: Copier) => {
   const tar = new PassThrough()
@@ -40,8 +51,8 @@ const divided = (copier: Copier) => {
     let said = ''
     for await (const { stream, data } of copier.frames) {
       if (stream === 'stdout') {
-        if (!tar.write(data))
-          await new Promise((drained) => tar.once('drain', drained).once('close', drained))
+        // Whoever unpacks may have ended, which it says itself.
+        if (!tar.destroyed && !tar.write(data) && !tar.destroyed) await drained(tar)
         continue
       }
       said = (said + data.toString()).slice(-2000)
@@ -78,7 +89,8 @@ const fileTarget = async (to: string, name: string, flags: CopyFlags): Promise<T
   if (to.endsWith('/') && !isDirectory(to)) throw new Failure('not_found', `there is no directory ${to}`)
   if (isDirectory(file)) throw new Failure('conflict', `${file} is a directory, not a file`)
   // Beside it, so that it comes to its name whole and in one step.
-  const hold = await mkdtemp(join(dirname(file), '.dolly-cp-'))
+  const held = await temporaryDirectory(join(dirname(file), '.dolly-cp-'))
+  const hold = held.path
   const tar = unpacker(hold, flags, 0)
   return {
     sink: tar.stdin,
@@ -86,7 +98,7 @@ const fileTarget = async (to: string, name: string, flags: CopyFlags): Promise<T
       await unpacked(tar)
       await rename(join(hold, name), file)
     },
-    [Symbol.asyncDispose]: () => rm(hold, { recursive: true, force: true }),
+    [Symbol.asyncDispose]: () => Promise.resolve(held[Symbol.dispose]()),
   }
 }
 

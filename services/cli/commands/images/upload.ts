@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { createReadStream } from 'node:fs'
+import { open } from 'node:fs/promises'
 import type { Bus } from '../../../../shared/bus.ts'
 import { streamChunkBytes } from '../../../../shared/contracts/streams.ts'
 import { verbs } from '../../../../shared/contracts/verbs.ts'
@@ -11,14 +11,15 @@ const answerMs = 30_000
 /** Sends a tar, `-` for standard input, to the node that shall make an image of it; answers its name there. */
 export const upload = async (bus: Bus, node: string, tar: string): Promise<string> => {
   const name = randomBytes(16).toString('hex')
-  const source: AsyncIterable<Buffer> =
-    tar === '-' ? process.stdin : createReadStream(tar, { highWaterMark: streamChunkBytes })
   let offset = 0
   const send = async (data: Buffer) => {
     const input = { node, upload: name, offset, data: data.toString('base64') }
     offset = (await askAgain(bus, verbs.imageUpload, input, answerMs)).offset
   }
   try {
+    await using file = tar === '-' ? undefined : await open(tar)
+    const source: AsyncIterable<Buffer> =
+      file?.createReadStream({ highWaterMark: streamChunkBytes, autoClose: false }) ?? process.stdin
     // An empty tar is a tar too, of which the node says what it thinks.
     await send(Buffer.alloc(0))
     for await (const chunk of source)

@@ -17,21 +17,39 @@ interface StartTarget {
   detachKeys: readonly number[]
 }
 
-/** The exit code of the process that `container.exited` ends. */
-export const exitCodeAfter = async (events: ContainerEvents, sequence: number): Promise<number> => {
-  const { event } = await events.until(
+/** How a process ended, and where that stands in the log. */
+export interface Exit {
+  code: number
+  sequence: number
+}
+
+/** The end of the process that `container.exited` tells of. */
+export const exitAfter = async (events: ContainerEvents, sequence: number): Promise<Exit> => {
+  const { event, sequence: at } = await events.until(
     (seen) => seen.sequence > sequence && seen.event.type === 'container.exited',
   )
   const { exitCode } = event.data
-  if (typeof exitCode === 'number') return exitCode
+  if (typeof exitCode === 'number') return { code: exitCode, sequence: at }
   throw new Failure('interrupted', 'cannot tell the exit code: its record is lost')
 }
 
-/** Attaches first, so that nothing is missed, starts, relays until the process ends, and answers its exit code. */
+const starts = new Set(['container.started', 'container.exited'])
+
+/** Starts it, and knows that it was from the log too: the answer may be lost, and whoever asks again is refused. */
+const start = async (
+  { bus }: Session,
+  { id, sequence, events }: Pick<StartTarget, 'id' | 'sequence' | 'events'>,
+): Promise<void> => {
+  const told = events.until((seen) => seen.sequence > sequence && starts.has(seen.event.type))
+  told.catch(() => {}) // whoever waits for the exit hears of it
+  await Promise.race([ask(bus, verbs.containerStart, { container: id }, { timeoutMs: 60_000 }), told])
+}
+
+/** Attaches first, so that nothing is missed, starts, relays until the process ends, and answers how; undefined when the keys were typed. */
 export const attachAndStart = async (
   session: Session,
   { id, node, sequence, events, interactive, terminal, detachKeys }: StartTarget,
-): Promise<number | 'detached'> => {
+): Promise<Exit | undefined> => {
   const { bus } = session
   const started = Promise.withResolvers<void>()
   using _ = forwardSignals((signal) => {
@@ -39,8 +57,8 @@ export const attachAndStart = async (
     started.promise.then(() => ask(bus, verbs.containerKill, { container: id, signal })).catch(() => {})
   })
   using attachment = await attach(session, { id, node, interactive, terminal, detachKeys })
-  await ask(bus, verbs.containerStart, { container: id }, { timeoutMs: 60_000 })
+  await start(session, { id, sequence, events })
   started.resolve()
-  if ((await attachment.ended) === 'detached') return 'detached'
-  return exitCodeAfter(events, sequence)
+  if ((await attachment.ended) === 'detached') return undefined
+  return exitAfter(events, sequence)
 }

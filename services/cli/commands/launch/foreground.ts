@@ -1,20 +1,28 @@
+import { constants } from 'node:os'
 import { setTimeout as delay } from 'node:timers/promises'
 import { ulid } from 'ulid'
+import { autoRemoveId } from '../../../../shared/contracts/command.ts'
 import type { ContainerCreate } from '../../../../shared/contracts/container-create.ts'
+import { verbs } from '../../../../shared/contracts/verbs.ts'
 import { Failure } from '../../../../shared/failure.ts'
 import { subjects } from '../../../../shared/subjects.ts'
-import { ExitCode } from '../../output/failure.ts'
+import { ExitCode, failureLine } from '../../output/failure.ts'
 import { remark } from '../../output/print.ts'
 import { forwardSignals } from '../attach/signals.ts'
+import { ask } from '../bus/ask.ts'
 import { commandAmong } from '../bus/command.ts'
+import type { ContainerEvents } from '../bus/container-events.ts'
 import type { Session } from '../bus/session.ts'
+import type { Exit } from './attached-start.ts'
 import { launch } from './launch.ts'
 
 export interface ForegroundOptions {
   quiet: boolean
-  remove: boolean
   detachKeys: readonly number[]
 }
+
+/** A process that does not run yet takes no other signals. */
+const deadly: readonly string[] = ['SIGHUP', 'SIGINT', 'SIGQUIT', 'SIGTERM']
 
 /** Launches, unless a signal comes first: then the container is deleted as soon as that is possible. */
 const launchUnlessInterrupted = async (
@@ -23,12 +31,16 @@ const launchUnlessInterrupted = async (
   quiet: boolean,
 ) => {
   const interrupted = Promise.withResolvers<never>()
+  const over = new AbortController()
   using _ = forwardSignals((signal) => {
+    if (!deadly.includes(signal)) return
+    const code = new ExitCode(128 + constants.signals[signal])
     bus
       .publishCommand(subjects.delete, { id: message.id }, { messageId: ulid() })
-      .then(() => interrupted.reject(new ExitCode(signal === 'SIGINT' ? 130 : 143)), interrupted.reject)
+      .then(() => interrupted.reject(code), interrupted.reject)
+      .finally(() => over.abort())
   })
-  return await Promise.race([launch(bus, message, { quiet }), interrupted.promise])
+  return await Promise.race([interrupted.promise, launch(bus, message, { quiet, signal: over.signal })])
 }
 
 /** By then the command has left. */
@@ -40,11 +52,26 @@ const readyToAttach = async (): Promise<void> => {
   await import('node:child_process').then(({ spawn }) => spawn)
 }
 
+/** Deletes what shall not stay, by the orchestrator's own command where that is under way; what is gone already is success. */
+const remove = async (
+  { bus }: Session,
+  events: ContainerEvents,
+  { id, exit }: { id: string; exit: Exit | undefined },
+): Promise<void> => {
+  const messageId = exit ? autoRemoveId(id, exit.sequence) : ulid()
+  try {
+    await commandAmong(bus, events, { subject: subjects.delete, body: { id, force: true }, messageId })
+  } catch (error) {
+    if (!(error instanceof Failure)) throw error
+    if (error.code !== 'not_found') remark(failureLine('remove the container', error))
+  }
+}
+
 /** `dolly run` without `-d`: the container's output is ours, and so is its exit code. */
 export const runInForeground = async (
   session: Session,
   message: ContainerCreate,
-  { quiet, remove, detachKeys }: ForegroundOptions,
+  { quiet, detachKeys }: ForegroundOptions,
 ): Promise<void> => {
   const { id = ulid(), stdin_open: interactive = false, tty: terminal = false } = message
   // Loaded while the launch is under way.
@@ -55,19 +82,21 @@ export const runInForeground = async (
   ])
   await using _ = events
   let goesOn = false
-  let code: number | 'detached' | undefined
+  let exit: Exit | undefined
   try {
-    const node = String(outcome.data['node'])
-    code = await attachAndStart(session, { id, node, sequence, events, interactive, terminal, detachKeys })
-    goesOn = code === 'detached'
+    const { node, status, existing } = outcome.data
+    // The same create again, of a container that has ended since.
+    if (existing && status === 'stopped')
+      await ask(session.bus, verbs.containerInit, { container: id }, { timeoutMs: 60_000 })
+    const target = { id, node: String(node), sequence, events, interactive, terminal, detachKeys }
+    exit = await attachAndStart(session, target)
+    goesOn = exit === undefined
   } catch (error) {
     // The connection to its node broke, which is nothing of the container's.
     goesOn = error instanceof Failure && error.details['goesOn'] === true
     throw error
   } finally {
-    if (remove && !goesOn)
-      await commandAmong(session.bus, events, { subject: subjects.delete, body: { id, force: true } })
-    if (remove && goesOn) remark(`container ${id} goes on; "dolly rm -f ${id}" deletes it`)
+    if (message.auto_remove && !goesOn) await remove(session, events, { id, exit })
   }
-  if (code !== 'detached' && code !== 0) throw new ExitCode(code)
+  if (exit && exit.code !== 0) throw new ExitCode(exit.code)
 }

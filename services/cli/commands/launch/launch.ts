@@ -9,7 +9,7 @@ import { type CommandRun, command } from '../bus/command.ts'
 export const launch = async (
   bus: Bus,
   message: ContainerCreate,
-  { quiet = false }: { quiet?: boolean } = {},
+  { quiet = false, signal }: { quiet?: boolean; signal?: AbortSignal } = {},
 ): Promise<CommandRun & { id: string }> => {
   // Generated here, so that its events can be followed before the message leaves.
   const id = message.id ?? ulid()
@@ -17,7 +17,7 @@ export const launch = async (
   const run = await command(
     bus,
     { subject: subjects.create, id, body: { ...message, id } },
-    { after: 'all', display },
+    { after: 'all', display, signal },
   )
   return { ...run, id }
 }
