@@ -1,7 +1,11 @@
-import { existsSync, readFileSync, readdirSync, utimesSync, writeFileSync } from 'node:fs'
+import { execFileSync } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
+import { existsSync, readFileSync, readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import test from 'ava'
 import { imageImport, imageList, imageRemove } from '../../shared/contracts/operations.ts'
+import { forgetRemoved } from '../../services/storage/removed-images.ts'
+import { createRecorder } from '../../shared/recorder.ts'
 import { failureOf, storageStack } from './storage-stack.ts'
 import { tarOf } from './tar-builder.ts'
 
@@ -49,9 +53,7 @@ test('an image that containers were made of is remembered when it is removed, fo
   const importImage = () => importOf(stack, 'one')
   const remove = () => stack.request(imageRemove, { reference: 'one' })
   const remembered = () => readdirSync(names.removedImages).length
-  const age = () => {
-    for (const name of readdirSync(names.removedImages)) utimesSync(join(names.removedImages, name), 0, 0)
-  }
+  const forget = () => forgetRemoved(names, createRecorder(), 0)
   await importImage()
   const first = await stack.make('orphan', 'one')
   await remove()
@@ -61,13 +63,25 @@ test('an image that containers were made of is remembered when it is removed, fo
   t.deepEqual(await stack.make('orphan', 'one'), first, 'though there is another image of its digest')
   await stack.make('other', 'one')
   await stack.undo('other')
-  age()
   await remove()
-  t.deepEqual(await stack.make('orphan', 'one'), first)
   t.is(remembered(), 2, 'a container of the one that has just gone may be being made')
-  age()
-  await stack.undo('orphan')
-  await importImage()
-  await remove()
+  await forget()
+  t.deepEqual(await stack.make('orphan', 'one'), first)
   t.is(remembered(), 1)
+  await stack.undo('orphan')
+  await forget()
+  t.is(remembered(), 0)
+})
+
+test('an image is removed where there is no space left, and its containers are made again', async (t) => {
+  await using stack = await storageStack({ DOLLY_COWFS_SIZE: '256M', DOLLY_ROOT_SIZE: '256M' })
+  await importOf(stack, 'one')
+  const made = await stack.make('full', 'one')
+  const write = (name: string) => writeFileSync(join(made.rootfs, name), randomBytes(1 << 20))
+  t.throws(() => Array.from({ length: 300 }, (_, n) => write(`f${n}`)), { code: 'ENOSPC' })
+  execFileSync('/usr/bin/btrfs', ['filesystem', 'sync', stack.config.names.cowfs])
+  t.throws(() => writeFileSync(join(stack.config.names.cowfs, 'more'), 'more'), { code: 'ENOSPC' })
+  const { deleted } = await stack.request(imageRemove, { reference: 'one' })
+  t.is(deleted.length, 1)
+  t.deepEqual(await stack.make('full', 'one'), made)
 })
