@@ -29,7 +29,7 @@ export const connectBus = async (
   { role, log, patient = true, withinMs }: { role: string; log: Log; patient?: boolean; withinMs?: number },
 ) => {
   const connection = await openConnection(config, role, { patient, withinMs })
-  const { endServing, ...asking } = requests(connection, log)
+  const asking = requests(connection, log)
   const { closing, ...events } = eventLog(connection, `/dolly/${config.node}/${role}/${process.pid}`, log)
   const reconnected = new Set<() => void>()
   const isAway = watchStatus(connection, log, reconnected)
@@ -63,7 +63,7 @@ export const connectBus = async (
     close: async (): Promise<void> => {
       closing.abort(new Failure('interrupted', 'the bus connection is closing'))
       const ending = async () => {
-        await within(closeWithinMs[0], endServing())
+        await within(closeWithinMs[0], asking.endServing())
         await within(closeWithinMs[1], connection.drain())
       }
       // A lost server cannot be drained, and may never come back; one that is still there may not answer.

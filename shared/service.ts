@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import { z } from 'zod'
 import { type Bus, connectBus } from './bus.ts'
 import { type Config, loadConfig } from './config.ts'
@@ -124,6 +125,9 @@ export const createDispatcher = (definition: HostServiceDefinition, base: Omit<C
   }
 }
 
+/** How long a service that is asked to end goes on with what it watches, in milliseconds. */
+const tellWithinMs = 1000
+
 /**
  * Runs a host service until SIGTERM or SIGINT, then drains: requests being handled are finished and
  * answered. A bug in a handler ends the process with exit code 70, to be restarted by its supervisor.
@@ -163,7 +167,8 @@ export const serve = async (define: (config: Config) => HostServiceDefinition): 
   const end = async (signal: string) => {
     log.info({ signal }, 'service stopping')
     stop.abort()
-    await watching
+    // What cannot be told now, since the bus is away, is told at the next start.
+    await Promise.race([watching, delay(tellWithinMs, undefined, { ref: false })])
     await bus.close()
   }
   for (const signal of ['SIGTERM', 'SIGINT']) process.once(signal, () => void end(signal))

@@ -1,10 +1,12 @@
 import { existsSync, readdirSync, statSync } from 'node:fs'
-import { setTimeout as delay } from 'node:timers/promises'
+import { setImmediate as nextTurn, setTimeout as delay } from 'node:timers/promises'
 import { reasonOf } from '../../shared/failure.ts'
 import type { Context } from '../../shared/service.ts'
-import { bundlePaths } from './bundle.ts'
+import { bundlePaths, removeBundle } from './bundle.ts'
 import { discardExec, statusOf } from './exec.ts'
 import type { NamespaceHost } from './host.ts'
+import { monitorOf } from './monitor.ts'
+import { readInit } from './process-identity.ts'
 
 /** How long after its end somebody may still ask how an exec ended, or may have it started. */
 const keptMs = 600_000
@@ -19,13 +21,11 @@ const isForgotten = (directory: string, execId: string): boolean => {
   return !existsSync(paths.started) || statusOf(paths, execId) !== undefined
 }
 
-const sweep = async (host: NamespaceHost): Promise<void> => {
-  for (const id of readdirSync(host.names.bundles)) {
-    const { execs, exec } = host.paths(id)
-    if (!existsSync(execs)) continue
-    for (const execId of readdirSync(execs))
-      if (isForgotten(exec(execId), execId)) await discardExec(bundlePaths(exec(execId)))
-  }
+const sweepOne = async (directory: string, execId: string): Promise<void> => {
+  const paths = bundlePaths(directory)
+  const isOver = statusOf(paths, execId) !== undefined && monitorOf(paths) === undefined
+  // Whoever else may belong to it is looked for among all processes of the host.
+  await (isOver && readInit(paths.pid) ? removeBundle(paths) : discardExec(paths))
 }
 
 /** Removes what execs that nobody waits for have left in containers that live on; until the signal. */
@@ -34,10 +34,25 @@ export const sweepExecs = async (
   { log }: Pick<Context, 'log'>,
   signal: AbortSignal,
 ): Promise<void> => {
+  const kept = (id: string, error: unknown) =>
+    log.warn({ container: id, reason: reasonOf(error) }, 'an exec that nobody waits for stays')
+  const sweep = async (id: string): Promise<void> => {
+    const { execs, exec } = host.paths(id)
+    if (!existsSync(execs)) return
+    for (const execId of readdirSync(execs)) {
+      if (signal.aborted) return
+      if (isForgotten(exec(execId), execId))
+        await sweepOne(exec(execId), execId).catch((error: unknown) => kept(id, error))
+      // There may be thousands, and launches wait.
+      await nextTurn()
+    }
+  }
   while (!signal.aborted) {
-    await sweep(host).catch((error: unknown) =>
-      log.warn({ reason: reasonOf(error) }, 'execs that nobody waits for stay'),
-    )
+    try {
+      for (const id of readdirSync(host.names.bundles)) await sweep(id)
+    } catch (error) {
+      log.warn({ reason: reasonOf(error) }, 'execs that nobody waits for stay')
+    }
     await delay(everyMs, undefined, { signal }).catch(() => undefined) // aborted
   }
 }

@@ -88,8 +88,11 @@ export const reportExit = async (
       data: { ...exit },
       messageId: `${id}:exited:${pid}:${startedAt}`,
     })
-    markReported(host, id)
     log.info({ container: id, exitCode: exit.exitCode, oomKilled: exit.oomKilled }, 'container exited')
+    // It may have been started again while the acknowledgement was on its way.
+    const last = persisted(readIfThere(paths.exit))
+    if (last?.pid !== pid || last.startedAt !== startedAt) return
+    markReported(host, id)
   }
   rmSync(host.exitFile(id), { force: true })
 }

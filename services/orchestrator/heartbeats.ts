@@ -99,6 +99,7 @@ export const createHeartbeats = ({ bus, nodes, node: here, heartbeatMs, log, sig
   const look = (name: string, services: readonly HostServiceName[]): Promise<void> =>
     queue.run(name, async () => {
       try {
+        const asked = nodes.get(name)
         const answers = await Promise.all(services.map((service) => ask(name, service)))
         const before = nodes.get(name)
         const after = services.reduce(
@@ -108,7 +109,8 @@ export const createHeartbeats = ({ bus, nodes, node: here, heartbeatMs, log, sig
         // Nobody there: what the record says is as it was, and nothing new is to be told.
         const news = answers.some((answer) => typeof answer === 'object')
         const gone = Object.keys(after.services).length < Object.keys(before?.services ?? {}).length
-        const removed = before !== undefined && nodes.get(name) === undefined
+        // Taken out meanwhile: its services may have answered before that.
+        const removed = asked !== undefined && before === undefined
         if ((news || gone) && !removed) await nodes.write(after)
         await compareClocks(name, answers)
       } catch (error) {

@@ -45,9 +45,10 @@ const agrees = (container: Container, supervised: ReadonlySet<string>): boolean 
   runs(container.status) === supervised.has(container.id)
 
 const settle = async ({ bus, reach, node }: LifeParts, id: string): Promise<void> => {
-  const state = await reach.ask(node, host.processState, { id })
+  // The log first: what is absent then is the run that it names, or one before, not the next that is being made.
   const { container } = await readContainer(bus, id)
   if (!container) return
+  const state = await reach.ask(node, host.processState, { id })
   const { pid, startedAt } = state
   if (container.status === 'stopped' && runs(state.status)) {
     const messageId = `${id}:container.started:${pid}:${startedAt}`

@@ -144,6 +144,8 @@ log.info('service started')
 /** Takes no new command, lets sagas in hand end for a while, and hands the rest over at once. */
 const end = async (signal: string): Promise<void> => {
   log.info({ signal }, 'service stopping')
+  // Others answer from a list that goes on.
+  void bus.endServing().catch(unlessFailure)
   stop.abort()
   let isOver = false
   const over = async (): Promise<void> => {

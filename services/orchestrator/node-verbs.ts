@@ -41,7 +41,11 @@ export const nodeVerbs = ({ bus, nodes, projection, config }: NodeVerbParts): Ve
     throw new Failure('conflict', `cannot remove node ${name}: ${why}`, { details })
   }
   const requireEmpty = async (name: string): Promise<void> => {
-    await projection.current()
+    if (!(await projection.current()))
+      throw new Failure(
+        'busy',
+        `cannot remove node ${name}: the list of containers is behind the log; try again`,
+      )
     const left = projection.list().filter(({ node, status }) => node === name && !isOver(status))
     if (left.length === 0) return
     const shown = left.slice(0, 10).map((container) => `${container.name} (${container.id})`)

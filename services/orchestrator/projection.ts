@@ -75,16 +75,18 @@ export const createProjection = async ({ bus, node, log, signal }: ProjectionPar
     return known.size
   }
 
-  /** Waits, for a moment, until the list shows what is on the log now: whoever made it asks for it next. */
-  const current = async (): Promise<void> => {
+  /** Waits, for a moment, until the list shows what is on the log now: whoever made it asks for it next. Answers whether it does. */
+  const current = async (): Promise<boolean> => {
     const { lastSequence } = await bus.logState()
     const until = Date.now() + behindMs
     const shown = async () =>
       (await bus.hasConsumed('projector', lastSequence)) && seen >= (await bucket.revision())
-    while (!(await shown()) && Date.now() < until) {
+    while (!(await shown())) {
+      if (Date.now() > until || signal.aborted) return false
       consuming.hurry()
       await delay(5)
     }
+    return true
   }
 
   const { promise: ready, resolve } = Promise.withResolvers<void>()

@@ -136,7 +136,9 @@ export const requests = (connection: NatsConnection, log: Log) => {
 
     /** Takes no request any more, and answers those that are in hand; ends when all are answered. */
     endServing: async (): Promise<void> => {
-      await Promise.all([...services].map((service) => service.stop()))
+      const ending = [...services].map((service) => service.stop())
+      services.clear()
+      await Promise.all(ending)
       await Promise.all(answering)
     },
 

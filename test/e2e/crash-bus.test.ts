@@ -62,7 +62,8 @@ test.serial('the bus killed again and again amid creates and deletes: each is do
 })
 
 test.serial('a bus that does not answer keeps no service from ending when it is asked to', async (t) => {
-  const { stack } = await faultyStackFor(t, { DOLLY_RECONCILE_MS: '300' })
+  const { stack, client } = await faultyStackFor(t, { DOLLY_RECONCILE_MS: '300' })
+  const { id, pid: init = 0 } = await client.create({ command: ['sleep', '1000'] })
   const services = (await Promise.all(serviceNames.map((name) => processesOf(stack.config, name)))).flat()
   const servers = await natsServerOf(stack.config)
   const wake = () => {
@@ -70,6 +71,7 @@ test.serial('a bus that does not answer keeps no service from ending when it is 
   }
   t.teardown(wake)
   for (const { pid } of servers) signal(pid, 'SIGSTOP')
+  signal(init, 'SIGKILL') // which its host cannot tell anyone
   await delay(1000) // a round of the reconciler waits for an answer by now
   const began = performance.now()
   for (const { pid } of services) signal(pid, 'SIGTERM')
@@ -79,6 +81,7 @@ test.serial('a bus that does not answer keeps no service from ending when it is 
   t.log(`all have ended after ${tookMs} ms`)
   t.true(tookMs < patienceMs(killedAfterMs))
   wake()
+  t.is((await client.exited(id, patientMs)).data['exitCode'], 137)
 })
 
 test.serial(

@@ -1,6 +1,6 @@
 import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import test from 'ava'
@@ -9,7 +9,7 @@ import { monitorOf } from '../../services/namespace/monitor.ts'
 import { objects, release } from '../../shared/contracts/operations.ts'
 import { eventually } from '../helpers/stack.ts'
 import { cgroupWith, emptied } from './own-cgroup.ts'
-import { type NamespaceTestHost, namespaceHost } from './namespace-host.ts'
+import { namespaceHost } from './namespace-host.ts'
 
 const shell = (script: string) => ({ args: ['sh', '-c', script] })
 
@@ -56,74 +56,6 @@ test('a start that fails keeps what earlier runs have written, and the next one 
   t.is(host.output('x'), 'ran\nran\n')
   await host.undo('x')
   t.false(existsSync(host.paths('x').directory))
-})
-
-/** Whether the exit of a container is published soon. */
-const isTold = (host: NamespaceTestHost, id: string) =>
-  waitFor(() => host.published.some((event) => event.id === id) || undefined, 5000)
-
-test('what is wrong with one exit keeps no other from being published', async (t) => {
-  await using host = await namespaceHost()
-  await host.make('broken', shell('exit 4'))
-  await host.make('half', shell('exit 5'))
-  for (const id of ['broken', 'half']) await host.exitCode(id)
-  writeFileSync(host.paths('half').exit, '{"exitCode":')
-  rmSync(host.paths('broken').exit)
-  // Nothing can be written in its place, as on a full disk.
-  mkdirSync(join(`${host.paths('broken').exit}.new`, 'in-the-way'), { recursive: true })
-  const stop = new AbortController()
-  const watching = host.watch(stop.signal)
-  t.true(await isTold(host, 'half'))
-  stop.abort()
-  await watching
-  t.deepEqual(
-    host.published.map(({ id, data }) => [id, data['exitCode']]),
-    [['half', 5]],
-  )
-})
-
-test('exits are published though nothing tells of them', async (t) => {
-  await using host = await namespaceHost()
-  const { exits } = host.config.names
-  await host.make('before', shell('exit 5'))
-  await host.exitCode('before')
-  renameSync(exits, `${exits}.away`)
-  const stop = new AbortController()
-  const watching = host.watch(stop.signal)
-  t.true(await isTold(host, 'before'))
-  renameSync(`${exits}.away`, exits)
-  await host.make('later', shell('exit 6'))
-  t.true(await isTold(host, 'later'))
-  stop.abort()
-  await watching
-})
-
-test('every exit is published once, also one that happened while nobody watched', async (t) => {
-  await using host = await namespaceHost()
-  await host.make('before', shell('exit 5'))
-  await host.exitCode('before')
-  const stop = new AbortController()
-  const watching = host.watch(stop.signal)
-  await host.make('during', shell('exit 6'))
-  await waitFor(
-    () => (host.published.length === 2 && readdirSync(host.config.names.exits).length === 0) || undefined,
-    5000,
-  )
-  stop.abort()
-  await watching
-  const again = new AbortController()
-  const watchingAgain = host.watch(again.signal)
-  again.abort()
-  await watchingAgain
-  t.deepEqual(
-    host.published.map(({ id, type, data }) => [id, type, data['exitCode'], data['oomKilled']]),
-    [
-      ['before', 'container.exited', 5, false],
-      ['during', 'container.exited', 6, false],
-    ],
-  )
-  t.regex(host.published[0]?.messageId ?? '', /^before:exited:\d+:\d{4}-/)
-  t.like(await host.state('before'), { status: 'stopped', exitCode: 5 })
 })
 
 test('stop kills after the grace, at once when the command has not begun', async (t) => {

@@ -76,10 +76,18 @@ export const containerInput = (
 const firstID = 2_181_038_080
 
 /** The namespace service on the real kernel, with a bus that only remembers what was published. */
-export const namespaceHost = async (env: Record<string, string> = {}) => {
+export const namespaceHost = async (
+  env: Record<string, string> = {},
+  /** What the acknowledgement of an event waits for. */
+  acknowledged: (event: Published) => Promise<void> = () => Promise.resolve(),
+) => {
   const { config, ...temporary } = await temporaryConfig(env)
   const published: Published[] = []
-  const bus = { publishEvent: async (event: Published) => void published.push(event) } as unknown as Bus
+  const publishEvent = async (event: Published) => {
+    published.push(event)
+    await acknowledged(event)
+  }
+  const bus = { publishEvent } as unknown as Bus
   const base = { config, log: createLog({}, 'silent'), bus }
   const definition = namespaceService(config)
   await definition.prepare?.({ ...base, record: createRecorder() })
