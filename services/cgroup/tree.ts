@@ -33,9 +33,19 @@ export const cgroupsBelow = (path: string): Buffer[] => {
   return found
 }
 
+/** A threaded cgroup does not say: its processes are those of the domain above it (cgroups(7), "Thread mode"). */
+const procsOf = (directory: Buffer): string => {
+  try {
+    return readFileSync(fileIn(directory, 'cgroup.procs'), 'utf8')
+  } catch (error) {
+    if (errnoOf(error) === 'ENOTSUP' || errnoOf(error) === 'EOPNOTSUPP') return ''
+    throw error
+  }
+}
+
 /** The processes of one cgroup, without those of its children. */
 export const processesIn = (directory: Buffer): number[] =>
-  absentIs('', () => readFileSync(fileIn(directory, 'cgroup.procs'), 'utf8'))
+  absentIs('', () => procsOf(directory))
     .split('\n')
     .filter((line) => line !== '')
     .map(Number)

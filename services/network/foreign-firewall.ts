@@ -1,4 +1,5 @@
 import type { Config } from '../../shared/config.ts'
+import { Failure } from '../../shared/failure.ts'
 import type { Recorder } from '../../shared/recorder.ts'
 
 const chainOf = (record: Recorder, chain: string): Promise<string> =>
@@ -27,8 +28,14 @@ export const admitThroughDocker = async (
   const user = await chainOf(record, 'DOCKER-USER')
   if (user === '')
     return `the chain FORWARD of the table "ip filter" drops what it does not know: accept ${bridge} there`
-  if (!user.includes(`"${bridge}*"`)) await change(record, bridge, '--insert')
-  return undefined
+  if (user.includes(`"${bridge}*"`)) return undefined
+  try {
+    await change(record, bridge, '--insert')
+    return undefined
+  } catch (error) {
+    if (!(error instanceof Failure)) throw error
+    return `Docker drops what it does not know, and its chain DOCKER-USER cannot be changed: ${error.message}; install the package iptables`
+  }
 }
 
 /** Takes the stack's rules out of Docker's chain; absent is success. */

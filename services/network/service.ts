@@ -15,7 +15,7 @@ import { createLinkRemover } from './link-remover.ts'
 import { createNamespaceMaker } from './namespace-maker.ts'
 import { createNetnsProgram } from './netns-program.ts'
 import { createSpoofGuard } from './spoof-guard.ts'
-import { prepareStack, releaseStack } from './stack-network.ts'
+import { prepareStack, releaseStack, restoreFirewall } from './stack-network.ts'
 import { stackObjects } from './stack-objects.ts'
 import { requireOwnPool } from './subordinate-ids.ts'
 import { type Subnet, gatewayOf, subnetText } from './subnet.ts'
@@ -51,7 +51,7 @@ export const networkService = (
     prepare: async ({ record, log }) => {
       requireTools()
       requireOwnPool(config)
-      prepared = await prepareStack(record, log, config, leases)
+      prepared = await prepareStack(record, log, { config, leases, guard })
       program.start()
     },
     facts: () => (prepared ? { subnet: subnetText(prepared) } : {}),
@@ -69,9 +69,13 @@ export const networkService = (
         subnet: subnetText(subnet()),
         gateway: gatewayOf(subnet()),
       })),
-      endpoint(objects.network, async ({ cursor }, { record }) =>
-        pageOfObjects(await stackObjects(record, config, pools), cursor),
-      ),
+      endpoint(objects.network, async ({ cursor }, { record, log }) => {
+        const listed = await stackObjects(record, config, pools)
+        if (!prepared || listed.some(({ kind }) => kind === 'nft-table')) return pageOfObjects(listed, cursor)
+        log.warn('the tables of the stack are gone: making them again')
+        await restoreFirewall(record, { config, subnet: prepared, guard })
+        return pageOfObjects(await stackObjects(record, config, pools), cursor)
+      }),
       endpoint(release.network, async (_, { record }) => {
         const released = await releaseStack(record, config, pools, remover)
         prepared = undefined

@@ -2,6 +2,7 @@ import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync
 import { isIPv4 } from 'node:net'
 import { join } from 'node:path'
 import type { Config } from '../../shared/config.ts'
+import { Failure } from '../../shared/failure.ts'
 import type { Recorder } from '../../shared/recorder.ts'
 
 /** With one of these a container can send frames under any address, packet(7) and netdevice(7). */
@@ -38,12 +39,21 @@ table bridge ${nftTable} {
 `
 
 /** Holds a container's port to its addresses; the marks on disk say whose, so that nobody else's end costs anything. */
-export const createSpoofGuard = ({ names }: Config) => {
+export const createSpoofGuard = (config: Config) => {
+  const { names } = config
   const marks = join(names.networkState, 'guards')
   const markOf = (id: string): string => join(marks, id)
   const table = `bridge ${names.nftTable}`
-  const change = (record: Recorder, lines: readonly string[]): Promise<string> =>
-    record.run('nft', ['-f', '-'], { input: `${lines.join('\n')}\n` })
+  const change = async (record: Recorder, lines: readonly string[]): Promise<void> => {
+    const input = `${lines.join('\n')}\n`
+    try {
+      await record.run('nft', ['-f', '-'], { input })
+    } catch (error) {
+      if (!(error instanceof Failure)) throw error
+      // Somebody may have flushed the whole ruleset, as a restart of Debian's nftables.service does.
+      await record.run('nft', ['-f', '-'], { input: guardTable(config) + input })
+    }
+  }
 
   const elementsOf = (id: string, address: string): string[] => [
     `bindings { "${names.veth(id)}" . ${hardwareAddressOf(address)} . ${address} }`,
@@ -60,6 +70,16 @@ export const createSpoofGuard = ({ names }: Config) => {
         record,
         elementsOf(id, address).map((element) => `add element ${table} ${element}`),
       )
+    },
+    /** Guards everyone anew whose mark is there, in tables that have just been made. */
+    restore: async (record: Recorder): Promise<void> => {
+      const lines = (existsSync(marks) ? readdirSync(marks) : []).flatMap((id) => {
+        const address = readFileSync(markOf(id), 'utf8')
+        return isIPv4(address)
+          ? elementsOf(id, address).map((element) => `add element ${table} ${element}`)
+          : []
+      })
+      if (lines.length > 0) await change(record, lines)
     },
     /** Absent is success. */
     release: async (record: Recorder, id: string): Promise<void> => {

@@ -12,19 +12,28 @@ import { interfaces } from './interfaces.ts'
 import type { LinkRemover } from './link-remover.ts'
 import { type LeasePools, containerObjects } from './stack-objects.ts'
 import { stackSubnet } from './stack-subnet.ts'
+import type { SpoofGuard } from './spoof-guard.ts'
 import type { Subnet } from './subnet.ts'
+
+/** Makes the stack's tables, with all whom the guard guards: somebody may have flushed the whole ruleset. */
+export const restoreFirewall = async (
+  record: Recorder,
+  { config, subnet, guard }: { config: Config; subnet: Subnet; guard: SpoofGuard },
+): Promise<void> => {
+  await ensureFirewall(record, config, subnet)
+  await guard.restore(record)
+}
 
 /** Makes or completes what all the stack's containers share, and answers its subnet. */
 export const prepareStack = async (
   record: Recorder,
   log: Log,
-  config: Config,
-  leases: AddressLeases,
+  { config, leases, guard }: { config: Config; leases: AddressLeases; guard: SpoofGuard },
 ): Promise<Subnet> => {
   const ranges = await hostRanges(record, config.names.bridge)
   const subnet = await stackSubnet(config, ranges, leases.all().length)
   await ensureBridge(record, config, subnet, await forwardingBefore(config.names.bridge))
-  await ensureFirewall(record, config, subnet)
+  await restoreFirewall(record, { config, subnet, guard })
   await switchForwardingOn(record)
   const obstacle = await admitThroughDocker(record, config)
   if (obstacle) log.warn({ obstacle }, 'another firewall keeps containers from the outside')

@@ -60,7 +60,7 @@ const firstWords = (stderr: string): string => {
   return (lines.find((line) => !line.includes('Removing leading')) ?? '').slice(0, 300)
 }
 
-type Ended = { failed: boolean; stderr: string }
+type Ended = { failed: boolean; stderr: string; code?: string | undefined; command: string }
 
 /** Of a program that failed by itself: one that was stopped, or lost its reader, has nothing to say. */
 const ownWords = ({ failed, stderr }: Ended): string | undefined =>
@@ -77,6 +77,10 @@ const firstReason = (
   const errors = settled.flatMap((result) => (result.status === 'rejected' ? [result.reason as unknown] : []))
   const guard = errors.find((error) => error instanceof Failure)
   if (guard && guard.code !== 'invalid_message') return guard
+  if (decompressor?.code === 'ENOENT') {
+    const [program] = decompressor.command.split(' ')
+    return new Failure('host_unfit', `it is compressed, and there is no program "${program}" on its host`)
+  }
   const words = (decompressor && ownWords(decompressor)) ?? (guard ? undefined : ownWords(tar))
   if (words !== undefined)
     return new Failure(/No space left/i.test(words) ? 'no_space' : 'invalid_message', words)

@@ -2,6 +2,7 @@ import { readdir, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Config } from '../../shared/config.ts'
 import type { ImageConfig } from '../../shared/contracts/oci.ts'
+import { Failure } from '../../shared/failure.ts'
 import type { Names } from '../../shared/names.ts'
 import type { Recorder } from '../../shared/recorder.ts'
 import { createSubvolume, deleteSubvolume, setReadOnly, subvolumeState, syncFileSystem } from './btrfs.ts'
@@ -37,7 +38,10 @@ export const draftImage = async ({ names }: Config, digest: string, record: Reco
     exists,
     committed: false,
     [Symbol.asyncDispose]: async () => {
-      if (!exists && !draft.committed) await discard(path, record)
+      if (exists || draft.committed) return
+      await discard(path, record).catch((error: unknown) => {
+        if (!(error instanceof Failure)) throw error // else the next import of it, or start, discards it
+      })
     },
   }
   return draft

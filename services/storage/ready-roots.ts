@@ -117,9 +117,10 @@ export const createReadyRoots = ({ host, inUse }: ReadyRootsParts) => {
       await addTogether(digest, stock, Math.min(slots, Math.max(stock.waiting, stock.taken)))
     } catch (error) {
       if (!(error instanceof Failure)) throw error // whoever waits makes its own, and tells why it cannot
+    } finally {
+      stock.making = undefined
+      schedule()
     }
-    stock.making = undefined
-    schedule()
     return stock.roots.length > 0
   }
 

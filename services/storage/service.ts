@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import type { Config } from '../../shared/config.ts'
 import { objects, release } from '../../shared/contracts/operations.ts'
 import { storage } from '../../shared/contracts/steps.ts'
@@ -21,6 +22,9 @@ import { sweepUploads } from './uploads.ts'
 import { removeVolumeDrafts } from './volume.ts'
 import { volumeEndpoints } from './volume-endpoints.ts'
 import { forgetUses } from './volume-uses.ts'
+
+/** Uploads that nobody goes on with are looked for so often. */
+const sweepEveryMs = 60 * 60_000
 
 /** Owns the copy-on-write file system: images, and each container's root as a snapshot of one. */
 export const storageService = (config: Config): HostServiceDefinition => {
@@ -69,6 +73,15 @@ export const storageService = (config: Config): HostServiceDefinition => {
         await sweepUploads(names)
         await ensureDefaultImage(config, record, log)
       }),
+    watch: async ({ log }, signal) => {
+      while (!signal.aborted) {
+        await delay(sweepEveryMs, undefined, { signal }).catch(() => undefined) // aborted
+        await operating('sweep up uploads', () => sweepUploads(names)).catch((error: unknown) => {
+          if (!(error instanceof Failure)) throw error
+          log.warn({ reason: error.message }, 'uploads that nobody goes on with stay')
+        })
+      }
+    },
     facts: () =>
       operating(`look at ${names.cowfs}`, async () =>
         released ? {} : inUse(() => storageFacts(names, hasQuota)),

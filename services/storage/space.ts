@@ -31,8 +31,12 @@ const check = (path: string, { least, purpose }: { least: number; purpose: strin
   )
 }
 
+/** Throws `Failure` (`no_space`) when the host has hardly space left for its own. */
+export const requireHostSpace = (root: string, purpose: string): void =>
+  check(root, { least: leastOnHost, purpose })
+
 /** Throws `Failure` (`no_space`) with what is left when the copy-on-write file system or the host below it is full. */
 export const requireSpace = ({ names, root, cowfsDirectory }: Config, purpose: string): void => {
   check(names.cowfs, { least: leastInside, purpose })
-  if (!cowfsDirectory) check(root, { least: leastOnHost, purpose })
+  if (!cowfsDirectory) requireHostSpace(root, purpose)
 }

@@ -2,6 +2,7 @@ import { mkdir, open, readdir, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Failure, absentIsSuccess } from '../../shared/failure.ts'
 import type { Names } from '../../shared/names.ts'
+import { requireHostSpace } from './space.ts'
 import { importLimits } from './image-import.ts'
 
 /** Nobody has written to one for so long: whoever sent it is gone. */
@@ -33,7 +34,12 @@ export const writeUpload = async (
   await using file = await open(fileOf(names, upload), offset === 0 ? 'w' : 'r+', 0o600)
   const { size } = await file.stat()
   if (offset > size) throw new Failure('conflict', `cannot write at ${offset}: there are ${size} bytes`)
-  await file.write(data, 0, data.length, offset)
+  requireHostSpace(names.uploads, `take a tar of ${end} bytes or more`)
+  // A disk that is almost full takes a part, and says why it takes no more when it is asked again.
+  for (let taken = 0; taken < data.length;) {
+    const { bytesWritten } = await file.write(data, taken, data.length - taken, offset + taken)
+    taken += bytesWritten
+  }
   return { offset: end }
 }
 

@@ -87,9 +87,16 @@ export const makeVolume = async (
   const limit = limitOf(host, name, known.sizeBytes)
   if ((await subvolumeState(draft)) === 'subvolume') await deleteSubvolume(record, draft)
   await createSubvolume(record, draft)
-  if (limit !== null) await limitWithNested(record, draft, limit)
-  if (from !== undefined) await copyInJail(names, { from, to: draft }, record)
-  await syncFileSystem(record, names.cowfs)
+  try {
+    if (limit !== null) await limitWithNested(record, draft, limit)
+    if (from !== undefined) await copyInJail(names, { from, to: draft }, record)
+    await syncFileSystem(record, names.cowfs)
+  } catch (error) {
+    await deleteSubvolume(record, draft).catch((second: unknown) => {
+      if (!(second instanceof Failure)) throw second // else the next start deletes it
+    })
+    throw error
+  }
   if (await volumeExists(names, name)) await deleteSubvolume(record, path)
   await record.call(`mv ${draft} ${path}`, () => rename(draft, path))
   await writeAbout(names, name, { ...known, sizeBytes: limit })

@@ -149,3 +149,16 @@ test('more objects than one message of the bus holds are listed in pages, each o
   t.true(sizes.length > 1)
   t.true(Math.max(...sizes) < 2 ** 20)
 })
+
+test('undo removes a container that has made threaded cgroups inside its own', async (t) => {
+  await using stack = await cgroupStack()
+  const { cgroupDirectories } = await stack.make('threaded')
+  const [v2 = ''] = cgroupDirectories.filter((directory) => existsSync(join(directory, 'cgroup.type')))
+  mkdirSync(join(v2, 'domain/threaded'), { recursive: true })
+  writeFileSync(join(v2, 'domain/threaded/cgroup.type'), 'threaded')
+  t.throws(() => readFileSync(join(v2, 'domain/threaded/cgroup.procs')), { code: 'ENOTSUP' })
+  const { exited } = await startForking([join(v2, 'domain')])
+  await stack.undo('threaded')
+  await exited
+  t.deepEqual(stack.directories('threaded'), [])
+})

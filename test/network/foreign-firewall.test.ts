@@ -12,8 +12,10 @@ const Answer = z.object({
 const fixture = new URL('fixtures/prepare-and-release.ts', import.meta.url).pathname
 
 /** Prepares and releases a stack on a host of its own, whose firewall is as `rules` say. */
-const onHostWith = async (rules: string) =>
-  Answer.parse(JSON.parse(await run('unshare', ['--net', '--mount', process.execPath, fixture, rules])))
+const onHostWith = async (rules: string, ...without: string[]) =>
+  Answer.parse(
+    JSON.parse(await run('unshare', ['--net', '--mount', process.execPath, fixture, rules, ...without])),
+  )
 
 test("where Docker drops what is forwarded, its own chain admits the stack's bridge until release", async (t) => {
   const { bridge, prepared, released, after } = await onHostWith(
@@ -33,4 +35,9 @@ test('where nothing is dropped, other tables are left alone', async (t) => {
   const { prepared, after } = await onHostWith(':FORWARD ACCEPT [0:0]\n:DOCKER-USER - [0:0]')
   t.is(prepared, '-N DOCKER-USER')
   t.is(after, prepared)
+})
+
+test('where Docker drops what is forwarded and there is no iptables, the network is readied all the same', async (t) => {
+  const { released } = await onHostWith(':FORWARD DROP [0:0]\n:DOCKER-USER - [0:0]', 'without')
+  t.true(released.includes('ip_forward'))
 })

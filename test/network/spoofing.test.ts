@@ -91,6 +91,27 @@ test('a guard lives through a restart of the service and goes with its container
   await t.notThrowsAsync(stack.disconnect(id))
 })
 
+test('tables that somebody has flushed are made again, with all who are guarded, and keep nobody from going', async (t) => {
+  await using stack = await networkStack()
+  const { nftTable } = stack.config.names
+  const { id } = await connect(stack, 'first', ['CAP_NET_ADMIN'])
+  const other = await connect(stack, 'other', ['CAP_NET_ADMIN'])
+  const flush = async () => {
+    for (const family of ['bridge', 'inet']) await run('nft', ['delete', 'table', family, nftTable])
+  }
+  const guarded = () => run('nft', ['list', 'set', 'bridge', nftTable, 'guarded'])
+  await flush()
+  await t.notThrowsAsync(stack.disconnect(id))
+  const later = await connect(stack, 'later', ['CAP_NET_ADMIN'])
+  t.false((await stack.listed()).some(({ container }) => container === id))
+  const tables = await run('nft', ['list', 'table', 'inet', nftTable])
+  t.regex(tables, /masquerade/, 'as soon as a reconciler lists what there is')
+  for (const one of [other, later]) t.true((await guarded()).includes(stack.config.names.veth(one.id)))
+  await flush()
+  await stack.restart()
+  for (const one of [other, later]) t.true((await guarded()).includes(stack.config.names.veth(one.id)))
+})
+
 test('a guard whose mark a power loss has emptied goes with its container all the same', async (t) => {
   await using stack = await networkStack()
   const { id } = await connect(stack, 'attacker', ['CAP_NET_ADMIN'])
