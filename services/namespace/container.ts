@@ -133,6 +133,8 @@ export const initContainer = async (
   const state = stateOf(host, id)
   if (state.status === 'absent') throw absent(id)
   if (state.status !== 'stopped') return state
+  if (state.exitCode === undefined)
+    throw new Failure('busy', `cannot start container ${id}: how it ended is not known yet`)
   const paths = host.paths(id)
   const spec = readSpec(paths)
   if (!spec) throw absent(id)

@@ -56,7 +56,8 @@ const fileSystems = (
     'bind',
     slot,
     target,
-    'nosuid,nodev,noexec',
+    // Outside the container's quota: who asks for a root that cannot be written gets none of these either.
+    `nosuid,nodev,noexec${spec.readonlyRootfs ? ',ro' : ''}`,
     'file',
     'apart',
   ]),

@@ -75,11 +75,23 @@ export const removeRun = (host: NamespaceHost, record: Recorder, id: string): Pr
     if (!keepOnlyLog(paths)) await removeBundle(paths)
   })
 
-/** Ends every process of the container and keeps its bundle and log; answers when the exit is known. */
-export const endContainer = async (host: NamespaceHost, record: Recorder, id: string): Promise<void> => {
+/**
+ * Ends every process of the container and keeps its bundle and log; answers when the exit is known. With `run` only
+ * those of that init: whoever hears of its end may have started the container again.
+ */
+export const endContainer = async (
+  host: NamespaceHost,
+  record: Recorder,
+  id: string,
+  run?: Init,
+): Promise<void> => {
   const paths = host.paths(id)
   const init = readInit(paths.pid)
-  if (!init) return
+  if (!init || (run && (init.pid !== run.pid || init.startTicks !== run.startTicks))) return
   await killInit(record, init, readSpec(paths)?.cgroupDirectories ?? [])
-  await waitFor(() => exitOf(host, id), deathLimitMs)
+  if (await waitFor(() => exitOf(host, id), deathLimitMs)) return
+  // It waits for a client that is attached and reads no more: how init ended is not to be known.
+  const monitor = monitorOf(paths)
+  if (monitor !== undefined) await endLaunchers([monitor], paths)
+  exitOf(host, id)
 }

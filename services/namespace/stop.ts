@@ -4,7 +4,6 @@ import type { Recorder } from '../../shared/recorder.ts'
 import { waitFor } from './bounded-wait.ts'
 import { type ContainerPlan, readSpec } from './bundle.ts'
 import { thaw } from './cgroup-state.ts'
-import { exitOf } from './exit-status.ts'
 import type { NamespaceHost } from './host.ts'
 import { type Init, isAlive, readInit, signalProcess } from './process-identity.ts'
 import { endContainer } from './removal.ts'
@@ -28,7 +27,7 @@ export const killContainer = async (
 ): Promise<ProcessState> => {
   const number = signalNumber(signal)
   const { init } = livingInit(host, id, 'kill')
-  if (number === 9) await endContainer(host, record, id)
+  if (number === 9) await endContainer(host, record, id, init)
   else await record.call(`kill -${number} ${init.pid}`, () => signalProcess(init, number))
   return stateOf(host, id)
 }
@@ -47,8 +46,8 @@ export const stopContainer = async (
   if (before.status !== 'created') {
     thaw(spec.cgroupDirectories)
     await record.call(`kill -${number} ${init.pid}`, () => signalProcess(init, number))
-    await waitFor(() => exitOf(host, id), graceMs)
+    await waitFor(() => (isAlive(init) ? undefined : true), graceMs)
   }
-  await endContainer(host, record, id)
+  await endContainer(host, record, id, init)
   return stateOf(host, id)
 }

@@ -30,6 +30,7 @@ export const networkService = (
   const [host, program, ids] = [createIpCoprocess(), createNetnsProgram(), createIdLeases(config)]
   const [maker, remover] = [createNamespaceMaker(program), createLinkRemover(program)]
   let prepared: Subnet | undefined
+  let releasing = false
   const subnet = (): Subnet => {
     if (!prepared)
       throw new Failure(
@@ -71,13 +72,15 @@ export const networkService = (
       })),
       endpoint(objects.network, async ({ cursor }, { record, log }) => {
         const listed = await stackObjects(record, config, pools)
-        if (!prepared || listed.some(({ kind }) => kind === 'nft-table')) return pageOfObjects(listed, cursor)
+        if (!prepared || releasing || listed.some(({ kind }) => kind === 'nft-table'))
+          return pageOfObjects(listed, cursor)
         log.warn('the tables of the stack are gone: making them again')
         await restoreFirewall(record, { config, subnet: prepared, guard })
         return pageOfObjects(await stackObjects(record, config, pools), cursor)
       }),
       endpoint(release.network, async (_, { record }) => {
-        const released = await releaseStack(record, config, pools, remover)
+        releasing = true
+        const released = await releaseStack(record, config, pools, remover).finally(() => (releasing = false))
         prepared = undefined
         await program.end()
         host.end()

@@ -44,6 +44,19 @@ export const createSpoofGuard = (config: Config) => {
   const marks = join(names.networkState, 'guards')
   const markOf = (id: string): string => join(marks, id)
   const table = `bridge ${names.nftTable}`
+  const elementsOf = (id: string, address: string): string[] => [
+    `bindings { "${names.veth(id)}" . ${hardwareAddressOf(address)} . ${address} }`,
+    `guarded { "${names.veth(id)}" }`,
+  ]
+
+  const everyone = (): string[] =>
+    (existsSync(marks) ? readdirSync(marks) : []).flatMap((id) => {
+      const address = readFileSync(markOf(id), 'utf8')
+      return isIPv4(address)
+        ? elementsOf(id, address).map((element) => `add element ${table} ${element}`)
+        : []
+    })
+
   const change = async (record: Recorder, lines: readonly string[]): Promise<void> => {
     const input = `${lines.join('\n')}\n`
     try {
@@ -51,14 +64,10 @@ export const createSpoofGuard = (config: Config) => {
     } catch (error) {
       if (!(error instanceof Failure)) throw error
       // Somebody may have flushed the whole ruleset, as a restart of Debian's nftables.service does.
-      await record.run('nft', ['-f', '-'], { input: guardTable(config) + input })
+      const restored = [guardTable(config), ...everyone(), input].join('\n')
+      await record.run('nft', ['-f', '-'], { input: restored })
     }
   }
-
-  const elementsOf = (id: string, address: string): string[] => [
-    `bindings { "${names.veth(id)}" . ${hardwareAddressOf(address)} . ${address} }`,
-    `guarded { "${names.veth(id)}" }`,
-  ]
 
   return {
     /** Every container that is guarded. */
@@ -73,12 +82,7 @@ export const createSpoofGuard = (config: Config) => {
     },
     /** Guards everyone anew whose mark is there, in tables that have just been made. */
     restore: async (record: Recorder): Promise<void> => {
-      const lines = (existsSync(marks) ? readdirSync(marks) : []).flatMap((id) => {
-        const address = readFileSync(markOf(id), 'utf8')
-        return isIPv4(address)
-          ? elementsOf(id, address).map((element) => `add element ${table} ${element}`)
-          : []
-      })
+      const lines = everyone()
       if (lines.length > 0) await change(record, lines)
     },
     /** Absent is success. */

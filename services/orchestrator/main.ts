@@ -25,7 +25,7 @@ import { createSettlement } from './placement/settlement.ts'
 import { createQueue } from './queue.ts'
 import { createReach } from './reach.ts'
 import { reconcileFleet } from './reconcile-fleet.ts'
-import { createInitializer, createStarter, followExits } from './restarts.ts'
+import { createInitializer, createStarter, followExits, restore } from './restarts.ts'
 import { Lost } from './saga/ledger.ts'
 import { sagaVerbs } from './saga-verbs.ts'
 import { verbHandlers } from './verbs.ts'
@@ -93,7 +93,7 @@ const initialize = createInitializer({ executor: hosts, reach })
 const start = createStarter({ bus, executor: hosts, reach })
 const parts = { bus, projection, queue, reach, node }
 const handlers = [
-  ...verbHandlers(parts, { initialize, start }),
+  ...verbHandlers(parts, { restore: (container) => restore(hosts, container), initialize, start }),
   ...sagaVerbs({ ...parts, executor: hosts, runs }),
   ...nodeVerbs({ bus, nodes, projection, config }),
 ]

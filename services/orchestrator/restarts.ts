@@ -21,7 +21,7 @@ interface StarterParts {
 }
 
 /** Makes anew what the kernel has lost of a container that has ended (a reboot). Throws `Failure`. */
-const restore = async (executor: Executor, { id, spec, sequence }: Container): Promise<void> => {
+export const restore = async (executor: Executor, { id, spec, sequence }: Container): Promise<void> => {
   if (spec.networkMode === 'lab') {
     throw new Failure(
       'unsupported',

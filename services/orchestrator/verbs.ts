@@ -1,6 +1,7 @@
 import type { Container } from '../../shared/contracts/container.ts'
 import * as host from '../../shared/contracts/operations.ts'
 import { verbs } from '../../shared/contracts/verbs.ts'
+import { Failure } from '../../shared/failure.ts'
 import { findLeaks } from './leaks.ts'
 import { pageOf } from './page.ts'
 import type { Initializer, Starter } from './restarts.ts'
@@ -8,6 +9,7 @@ import { streamVerbs } from './stream-verbs.ts'
 import { type VerbHandler, type VerbParts, handler } from './verb-handler.ts'
 
 interface Lives {
+  restore: (container: Container) => Promise<void>
   initialize: Initializer
   start: Starter
 }
@@ -64,7 +66,7 @@ const lifecycle = (parts: VerbParts, { initialize, start }: Lives): VerbHandler[
   ]
 }
 
-const execution = (parts: VerbParts): VerbHandler[] => {
+const execution = (parts: VerbParts, { restore }: Lives): VerbHandler[] => {
   const { ask, alive, placed, shown } = parts.reach
   return [
     handler(verbs.containerExec, async ({ container: reference, ...process }) => {
@@ -72,8 +74,17 @@ const execution = (parts: VerbParts): VerbHandler[] => {
       return { id, node, ...(await ask(node, host.processExec, { id, ...process })) }
     }),
     handler(verbs.containerCopy, async ({ container: reference, ...copy }) => {
-      const { id, node } = await alive(reference, ['created', 'running', 'paused', 'stopped'])
-      return { id, node, ...(await ask(node, host.processCopy, { id, ...copy })) }
+      const container = await alive(reference, ['created', 'running', 'paused', 'stopped'])
+      const { id, node, status } = container
+      const begin = () => ask(node, host.processCopy, { id, ...copy })
+      try {
+        return { id, node, ...(await begin()) }
+      } catch (error) {
+        // A reboot leaves a container its files, and nothing of what its processes are made in.
+        if (!(error instanceof Failure) || error.code !== 'system' || status !== 'stopped') throw error
+        await restore(container)
+        return { id, node, ...(await begin()) }
+      }
     }),
     handler(verbs.containerExecStart, async ({ container: reference, execId }) => {
       const { id, node } = shown(reference) ?? (await placed(reference))
@@ -124,6 +135,6 @@ const queries = (parts: VerbParts): VerbHandler[] => {
 export const verbHandlers = (parts: VerbParts, lives: Lives): VerbHandler[] => [
   ...queries(parts),
   ...lifecycle(parts, lives),
-  ...execution(parts),
+  ...execution(parts, lives),
   ...streamVerbs(parts),
 ]

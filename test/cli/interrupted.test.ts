@@ -70,6 +70,24 @@ test.serial('with --rm a container goes whatever becomes of the client', async (
   await isGone('orphan')
 })
 
+test.serial('with --rm nothing stays when the steps can be shown no more', async (t) => {
+  const { exitCode } = await shell(
+    `${program} run --rm --name unseen busybox sleep 1000 2>&1 | true; exit \${PIPESTATUS[0]}`,
+  )
+  t.is(exitCode, 141)
+  await isGone('unseen')
+})
+
+test.serial('run and wait end with a container that somebody else deletes', async (t) => {
+  const running = dolly(['run', '-q', '--name', 'deleted', 'busybox', 'sleep', '1000'])
+  await eventually('it runs', async () => (await dolly(['ps'])).stdout.includes('deleted'))
+  const waiting = dolly(['wait', 'deleted'])
+  t.is((await dolly(['rm', '-f', '-q', 'deleted'])).exitCode, 0)
+  t.is((await running).exitCode, 137)
+  const waited = await waiting
+  t.like(waited, { stdout: '137', exitCode: 0 }, waited.stderr)
+})
+
 test.serial('the same create again starts one that has ended once more', async (t) => {
   const again = () => dolly(['run', '-q', '--id', 'again', 'busybox', 'sh', '-c', 'echo ran; exit 3'])
   for (const { stdout, exitCode } of [await again(), await again()]) {

@@ -157,7 +157,7 @@ test('read-only root, tmpfs, shared memory, hosts and resolver are as asked', as
   await using host = await namespaceHost()
   await host.make('x', {
     ...shell(
-      'touch /a 2>&1; touch /run/b && echo wrote; mount; cat /etc/hosts /etc/resolv.conf /etc/hostname; pwd',
+      'touch /a 2>&1; echo full > /etc/hosts; touch /run/b && echo wrote; mount; cat /etc/hosts /etc/resolv.conf /etc/hostname; pwd',
     ),
     readonlyRootfs: true,
     tmpfs: ['/run:size=1m'],
@@ -169,7 +169,8 @@ test('read-only root, tmpfs, shared memory, hosts and resolver are as asked', as
   t.is(await host.exitCode('x'), 0)
   const said = host.output('x')
   for (const part of [
-    'Read-only file system',
+    'touch: /a: Read-only file system',
+    "can't create /etc/hosts: Read-only file system",
     'wrote',
     'tmpfs on /run type tmpfs (rw,nosuid,nodev,noexec,relatime,size=1024k',
     '10.1.2.3\tdolly',

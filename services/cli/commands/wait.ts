@@ -11,24 +11,33 @@ import { withSession } from './bus/session.ts'
 const endings = new Set(['container.exited', 'container.deleted', 'container.failed', 'container.stuck'])
 /** Nothing more will happen to it by itself. */
 const over = new Set<string>(['deleted', 'failed', 'stuck'])
+const starts = new Set<string | undefined>(['container.running', 'container.started'])
+/** Of a container that is deleted while it runs, whose exit is not always told before. */
+const killed = 137
+
+/** How the last process of a container that has gone has ended, by its log; the id may have had another before. */
+const lastExitCode = async (bus: Bus, id: string): Promise<number | undefined> => {
+  const events = (await bus.journal('container', id)).map(({ event }) => event)
+  const life = events.slice(events.findLastIndex((event) => event?.type === 'saga.started') + 1)
+  const exited = life.findLast((event) => event?.type === 'container.exited')
+  if (!exited) return life.some((event) => starts.has(event?.type)) ? killed : undefined
+  const code = exited.data['exitCode']
+  return typeof code === 'number' ? code : undefined
+}
 
 const exitCodeOf = async (bus: Bus, container: string): Promise<number> => {
   const { id, sequence, status, exitCode } = await ask(bus, verbs.containerGet, { container })
   if (status === 'stopped' && exitCode !== undefined) return exitCode
-  const without = (how: string) =>
-    new Failure('not_found', `cannot wait for ${container}: it ended without an exit code (${how})`)
-  if (over.has(status)) {
-    const ended = (await bus.journal('container', id)).findLast(
-      ({ event }) => event?.type === 'container.exited',
-    )
-    const code = ended?.event?.data['exitCode']
-    if (typeof code === 'number') return code
-    throw without(status)
+  let how: string = status
+  if (!over.has(status)) {
+    await using events = watchContainer(bus, id, { after: sequence })
+    const { event } = await events.until((seen) => endings.has(seen.event.type))
+    if (typeof event.data['exitCode'] === 'number') return event.data['exitCode']
+    how = event.type
   }
-  await using events = watchContainer(bus, id, { after: sequence })
-  const { event } = await events.until((seen) => endings.has(seen.event.type))
-  if (typeof event.data['exitCode'] === 'number') return event.data['exitCode']
-  throw without(event.type)
+  const code = await lastExitCode(bus, id)
+  if (code !== undefined) return code
+  throw new Failure('not_found', `cannot wait for ${container}: it ended without an exit code (${how})`)
 }
 
 const wait = async (containers: string[], { json }: { json?: boolean }): Promise<void> => {

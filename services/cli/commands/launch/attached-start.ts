@@ -15,6 +15,8 @@ interface StartTarget {
   interactive: boolean
   terminal: boolean
   detachKeys: readonly number[]
+  /** Called when it is about to be started. */
+  begin?: () => void
 }
 
 /** How a process ended, and where that stands in the log. */
@@ -23,11 +25,17 @@ export interface Exit {
   sequence: number
 }
 
-/** The end of the process that `container.exited` tells of. */
+const ends = new Set(['container.exited', 'container.deleted', 'container.failed', 'container.stuck'])
+
+/** A container that is deleted while it runs is killed, and its exit is not always told before. */
+const killed = 137
+
+/** The end of the process that `container.exited` tells of, or the container's own. */
 export const exitAfter = async (events: ContainerEvents, sequence: number): Promise<Exit> => {
   const { event, sequence: at } = await events.until(
-    (seen) => seen.sequence > sequence && seen.event.type === 'container.exited',
+    (seen) => seen.sequence > sequence && ends.has(seen.event.type),
   )
+  if (event.type === 'container.deleted') return { code: killed, sequence: at }
   const { exitCode } = event.data
   if (typeof exitCode === 'number') return { code: exitCode, sequence: at }
   throw new Failure('interrupted', 'cannot tell the exit code: its record is lost')
@@ -48,7 +56,7 @@ const start = async (
 /** Attaches first, so that nothing is missed, starts, relays until the process ends, and answers how; undefined when the keys were typed. */
 export const attachAndStart = async (
   session: Session,
-  { id, node, sequence, events, interactive, terminal, detachKeys }: StartTarget,
+  { id, node, sequence, events, interactive, terminal, detachKeys, begin }: StartTarget,
 ): Promise<Exit | undefined> => {
   const { bus } = session
   const started = Promise.withResolvers<void>()
@@ -57,6 +65,7 @@ export const attachAndStart = async (
     started.promise.then(() => ask(bus, verbs.containerKill, { container: id, signal })).catch(() => {})
   })
   using attachment = await attach(session, { id, node, interactive, terminal, detachKeys })
+  begin?.()
   await start(session, { id, sequence, events })
   started.resolve()
   if ((await attachment.ended) === 'detached') return undefined

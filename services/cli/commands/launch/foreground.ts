@@ -7,6 +7,7 @@ import { verbs } from '../../../../shared/contracts/verbs.ts'
 import { Failure } from '../../../../shared/failure.ts'
 import { subjects } from '../../../../shared/subjects.ts'
 import { ExitCode, failureLine } from '../../output/failure.ts'
+import { beforeOutputEnds } from '../../output/output-errors.ts'
 import { remark } from '../../output/print.ts'
 import { forwardSignals } from '../attach/signals.ts'
 import { ask } from '../bus/ask.ts'
@@ -67,6 +68,19 @@ const remove = async (
   }
 }
 
+/** A container that has not begun goes with whoever would have seen its output: no end of it would ever be told. */
+const unlessBegun = ({ bus }: Session, id: string) => {
+  let [begun, isOver] = [false, false]
+  const ending = beforeOutputEnds((code) => {
+    if (begun) process.exit(code)
+    if (isOver) return
+    isOver = true
+    const end = () => process.exit(code)
+    bus.publishCommand(subjects.delete, { id, force: true }, { messageId: ulid() }).then(end, end)
+  })
+  return { begin: () => void (begun = true), [Symbol.dispose]: () => ending[Symbol.dispose]() }
+}
+
 /** `dolly run` without `-d`: the container's output is ours, and so is its exit code. */
 export const runInForeground = async (
   session: Session,
@@ -74,6 +88,7 @@ export const runInForeground = async (
   { quiet, detachKeys }: ForegroundOptions,
 ): Promise<void> => {
   const { id = ulid(), stdin_open: interactive = false, tty: terminal = false } = message
+  using guard = unlessBegun(session, id)
   // Loaded while the launch is under way.
   const [{ outcome, sequence, events }, { attachAndStart }] = await Promise.all([
     launchUnlessInterrupted(session, { ...message, id }, quiet),
@@ -88,7 +103,16 @@ export const runInForeground = async (
     // The same create again, of a container that has ended since.
     if (existing && status === 'stopped')
       await ask(session.bus, verbs.containerInit, { container: id }, { timeoutMs: 60_000 })
-    const target = { id, node: String(node), sequence, events, interactive, terminal, detachKeys }
+    const target = {
+      id,
+      node: String(node),
+      sequence,
+      events,
+      interactive,
+      terminal,
+      detachKeys,
+      begin: guard.begin,
+    }
     exit = await attachAndStart(session, target)
     goesOn = exit === undefined
   } catch (error) {
