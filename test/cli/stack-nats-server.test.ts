@@ -8,6 +8,8 @@ import { createLog } from '../../shared/log.ts'
 import { subjects } from '../../shared/subjects.ts'
 import { findNatsServer } from '../../services/cli/stack/nats-binary.ts'
 import { natsFiles } from '../../services/cli/stack/nats-configuration.ts'
+import { rotateBus } from '../../services/cli/stack/rotate-bus.ts'
+import { startNatsServer as start } from '../../services/cli/stack/start-nats-server.ts'
 import { eventually, startNatsServer } from '../helpers/stack.ts'
 
 const log = createLog({}, 'silent')
@@ -39,6 +41,42 @@ test('a port that another program has taken is exchanged for a free one', async 
   t.not(JSON.parse(await readFile(natsFiles(server.config).access, 'utf8')).url, server.url)
   await using bus = await server.bus()
   t.true(JSON.parse(await readFile(natsFiles(server.config).access, 'utf8')).url.endsWith(bus.info().url))
+})
+
+test('a start that fails for another reason leaves the port as it is', async (t) => {
+  await using server = await startNatsServer()
+  const { config } = server
+  const before = await readFile(natsFiles(config).access, 'utf8')
+  await server.stop()
+  const broken = join(config.root, 'broken.pem')
+  await writeFile(broken, 'no certificate')
+  const natsTls = { ...config.natsTls, ca: broken, serverCert: broken, serverKey: broken }
+  await t.throwsAsync(start({ ...config, natsTls }, { log }))
+  t.is(await readFile(natsFiles(config).access, 'utf8'), before)
+  await server.start()
+  t.is(await readFile(natsFiles(config).access, 'utf8'), before)
+})
+
+test('a port that others know is not exchanged', async (t) => {
+  await using server = await startNatsServer({ DOLLY_NATS_LISTEN: '127.0.0.2' })
+  const before = await readFile(natsFiles(server.config).access, 'utf8')
+  await server.stop()
+  const squatter = createServer().listen(Number(new URL(server.url).port), '127.0.0.2')
+  t.teardown(() => squatter.close())
+  await t.throwsAsync(start(server.config, { log }), {
+    code: 'conflict',
+    message: /port \d+ of .* is in use/,
+  })
+  t.is(await readFile(natsFiles(server.config).access, 'utf8'), before)
+})
+
+test('the users of a bus elsewhere are not exchanged here', async (t) => {
+  await using server = await startNatsServer()
+  const { access } = natsFiles(server.config)
+  const before = await readFile(access, 'utf8')
+  const joined = { node: 'b', url: server.url, subnet: '10.64.0.0/20', ca: undefined }
+  await t.throwsAsync(rotateBus({ ...server.config, joined }, log), { code: 'conflict' })
+  t.is(await readFile(access, 'utf8'), before)
 })
 
 test('a client commands and reads, and may neither act on a host nor forge an event', async (t) => {

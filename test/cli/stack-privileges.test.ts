@@ -1,7 +1,11 @@
 import { readFileSync } from 'node:fs'
+import { chmod, chown, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import test from 'ava'
-import { keptCapabilities } from '../../services/cli/stack/service-privileges.ts'
+import { confined, keptBy, keptCapabilities } from '../../services/cli/stack/service-privileges.ts'
 import { capabilityNames } from '../../shared/capabilities.ts'
+import { run } from '../../shared/recorder.ts'
 import { type Stack, startStack } from '../helpers/stack.ts'
 
 let stack: Stack
@@ -25,7 +29,8 @@ const there = new Set(
 )
 
 test('each program of the stack has the capabilities of its table and no way to others', (t) => {
-  for (const [name, kept] of Object.entries(keptCapabilities)) {
+  for (const name of Object.keys(keptCapabilities)) {
+    const kept = keptBy(name) ?? {}
     const pid = stack.info.pids[name] ?? 0
     const status = statusOf(pid)
     for (const set of ['CapBnd', 'CapPrm', 'CapEff'])
@@ -38,6 +43,30 @@ test('each program of the stack has the capabilities of its table and no way to 
       )
     t.is(status('NoNewPrivs'), name === 'namespace' ? '0' : '1', name)
   }
+})
+
+test('a program finds its files in a directory that only their owner may enter', async (t) => {
+  const home = await mkdtemp(join(tmpdir(), 'dolly-test-home-'))
+  t.teardown(() => rm(home, { recursive: true }))
+  const project = join(home, 'dolly')
+  await mkdir(join(project, 'services'), { recursive: true })
+  await writeFile(join(project, 'services/main'), 'found')
+  const read = (where: string) => {
+    const { command, args } = confined(
+      stack.config,
+      'orchestrator',
+      '/bin/cat',
+      [join(project, 'services/main')],
+      where,
+    )
+    return run(command, args)
+  }
+  t.is(await read(project), 'found')
+  t.deepEqual(keptBy('orchestrator', project), {})
+  await chown(home, 1000, 1000)
+  await chmod(home, 0o700)
+  await t.throwsAsync(read('/'), { message: /Permission denied/ })
+  t.is(await read(project), 'found')
 })
 
 test('the bus takes no processor from who wakes it', (t) => {

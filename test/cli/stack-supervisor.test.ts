@@ -4,10 +4,11 @@ import { mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import test from 'ava'
 import type { Config } from '../../shared/config.ts'
+import { Failure } from '../../shared/failure.ts'
 import { createLog } from '../../shared/log.ts'
 import { keepRunning } from '../../services/cli/stack/keep-running.ts'
 import { endOrphans } from '../../services/cli/stack/orphans.ts'
-import { identify } from '../../services/cli/stack/process-table.ts'
+import { findProcesses, identify } from '../../services/cli/stack/process-table.ts'
 import { readStackInfo } from '../../services/cli/stack/stack-files.ts'
 import { type SupervisorOptions, supervise } from '../../services/cli/stack/supervisor.ts'
 import { temporaryConfig } from '../helpers/host.ts'
@@ -156,4 +157,14 @@ test('what only reads the files of a stack is none of its processes', async (t) 
     readers.map(({ exitCode, signalCode }) => exitCode ?? signalCode),
     [null, null],
   )
+})
+
+test('a start that waits for a bus elsewhere ends when it is asked to, and leaves no process', async (t) => {
+  await using temporary = await temporaryConfig()
+  const config = { ...temporary.config, natsUrl: 'nats://127.0.0.1:1' }
+  const stop = new AbortController()
+  setTimeout(() => stop.abort(new Failure('interrupted', 'asked to stop')), 1000)
+  const starting = supervise(config, { log, services: [quiet], signal: stop.signal })
+  await t.throwsAsync(starting, { code: 'unavailable', message: /127\.0\.0\.1:1/ })
+  t.deepEqual(await findProcesses(() => true, [`DOLLY_ROOT=${config.root}`]), [])
 })

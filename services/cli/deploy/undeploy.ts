@@ -1,7 +1,9 @@
 import type { Config } from '../../../shared/config.ts'
 import { remark } from '../output/print.ts'
-import { forgetKeeper } from '../stack/deployment.ts'
+import { Failure } from '../../../shared/failure.ts'
+import { forgetKeeper, requireNoKeeper } from '../stack/deployment.ts'
 import { releaseHost } from '../stack/release-host.ts'
+import { runningSupervisor } from '../stack/stack-files.ts'
 import { compose, findCompose, profiles } from './compose-program.ts'
 import { settingsOf } from './settings.ts'
 
@@ -10,6 +12,12 @@ import { settingsOf } from './settings.ts'
  * containers of Dolly's need it: those go on. The root stays. Not deployed is success. Throws `Failure`.
  */
 export const undeploy = async (config: Config, env: NodeJS.ProcessEnv = process.env): Promise<void> => {
+  await requireNoKeeper(config, 'undeploy', 'Compose')
+  if (await runningSupervisor(config))
+    throw new Failure(
+      'conflict',
+      `cannot undeploy: "dolly up" runs the stack of ${config.root}; "dolly down" stops it`,
+    )
   const { settings } = settingsOf(config, env)
   const { words } = await findCompose()
   const { containers, kept } = await releaseHost(config)

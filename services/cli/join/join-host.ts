@@ -13,6 +13,7 @@ import { names, stackTag } from '../../../shared/names.ts'
 import { patienceMs } from '../../../shared/patience.ts'
 import { createRecorder } from '../../../shared/recorder.ts'
 import { retrying } from '../../../shared/retry.ts'
+import { requireSameNode } from '../../../shared/root-node.ts'
 import { subjects } from '../../../shared/subjects.ts'
 import { hostRanges } from '../../network/host-ranges.ts'
 import { subnetText } from '../../network/subnet.ts'
@@ -20,7 +21,7 @@ import { noLog } from '../commands/bus/session.ts'
 import { writeAccess } from '../stack/access-files.ts'
 import { requireNoKeeper } from '../stack/deployment.ts'
 import { nodeUserOf, tokenUserOf } from '../stack/nats-permissions.ts'
-import { readStackInfo } from '../stack/stack-files.ts'
+import { readStackInfo, runningSupervisor } from '../stack/stack-files.ts'
 import { type Told, newKey, readToken } from './token.ts'
 
 /** An answer that is lost is asked for again. */
@@ -119,7 +120,7 @@ const isLetIn = (config: Config, access: BusAccess, ca: string | undefined): Pro
 
 const requireFree = async (config: Config): Promise<void> => {
   await requireNoKeeper(config, 'join with')
-  if (await readStackInfo(config))
+  if ((await runningSupervisor(config)) ?? (await readStackInfo(config)))
     throw new Failure('conflict', `the stack of ${config.root} runs; "dolly down" stops it`)
 }
 
@@ -142,7 +143,9 @@ export const joinHost = async (
   await requireFree(config)
   const made = Object.fromEntries(nodeRoles.map((role) => [role, newKey()]))
   const keys = Object.fromEntries(nodeRoles.map((role) => [role, made[role]!.publicKey])) as NodeKeys
-  const { node, subnet } = await request(config, { url, node: nameOf(config, told, wanted), told }, keys)
+  const name = nameOf(config, told, wanted)
+  requireSameNode(config.root, name)
+  const { node, subnet } = await request(config, { url, node: name, told }, keys)
   const users = Object.fromEntries(
     nodeRoles.map((role) => [role, { user: nodeUserOf(role, node), seed: made[role]!.seed }]),
   )

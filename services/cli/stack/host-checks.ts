@@ -3,6 +3,7 @@ import { dirname, join } from 'node:path'
 import type { Config } from '../../../shared/config.ts'
 import { Failure, errnoOf, reasonOf } from '../../../shared/failure.ts'
 import { run } from '../../../shared/recorder.ts'
+import { closedAbove } from './checkout.ts'
 import { kernelChecks } from './kernel-checks.ts'
 import { findNatsServer } from './nats-binary.ts'
 import { projectDirectory } from './project.ts'
@@ -95,6 +96,18 @@ const rootCheck = async (): Promise<HostCheck> => {
   return { name: 'root', ok: uid === 0, found: `user id ${uid}`, wanted: 'user id 0' }
 }
 
+/** Programs that keep no capability find their files there, or are given one for it, which units of systemd are not. */
+const checkoutCheck = async (): Promise<HostCheck> => {
+  const closed = closedAbove(join(projectDirectory, 'services'))
+  return {
+    name: 'checkout',
+    ok: closed === undefined,
+    optional: true,
+    found: closed === undefined ? projectDirectory : `below ${closed}, which only its owner may enter`,
+    wanted: 'where everyone may enter, as below /opt',
+  }
+}
+
 const forwardingCheck = async (): Promise<HostCheck> => {
   const value = (await readFile('/proc/sys/net/ipv4/ip_forward', 'utf8')).trim()
   return {
@@ -117,6 +130,7 @@ export const hostChecks = async (config: Config): Promise<HostCheck[]> =>
       ...(config.natsUrl ? [] : [natsCheck()]),
       initCheck(),
       spaceCheck(config),
+      checkoutCheck(),
       forwardingCheck(),
     ])
   ).flat()

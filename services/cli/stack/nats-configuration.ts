@@ -7,7 +7,7 @@ import { Failure, errnoOf } from '../../../shared/failure.ts'
 import { accessFile, writeAccess } from './access-files.ts'
 import { readFleet, type Fleet } from '../join/fleet.ts'
 import { accountsOf } from './nats-accounts.ts'
-import { freePort, loopback } from './nats-port.ts'
+import { freePort, isFree, loopback } from './nats-port.ts'
 import { type BusRole, busRoles, userOf } from './nats-permissions.ts'
 
 /** Where a bus is unless something else is there. */
@@ -59,7 +59,10 @@ const configurationOf = (config: Config, access: BusAccess, fleet: Fleet): objec
 const credentials = ({ node }: Config, role: BusRole, before?: BusAccess) => {
   const user = userOf(role, node)
   const known = before?.users[role]
-  return known?.user === user ? known : { user, password: randomBytes(32).toString('base64url') }
+  // Of a bus that this host had joined it has keys, which no server of its own takes.
+  return known?.user === user && 'password' in known
+    ? known
+    : { user, password: randomBytes(32).toString('base64url') }
 }
 
 const usersOf = (config: Config, before?: BusAccess): BusAccess['users'] =>
@@ -93,6 +96,9 @@ export const writeNatsConfiguration = async (
   const before = readAccess(natsFiles(config).access)
   const first = config.root === defaultRoot ? usualPort : ownPort(config.root)
   const wanted = before ? Number(new URL(before.url).port) : first
+  // Other hosts know the port.
+  if (config.natsListen && !(await isFree(wanted, config.natsListen)))
+    throw new Failure('conflict', `port ${wanted} of DOLLY_NATS_LISTEN "${config.natsListen}" is in use`)
   return writeNatsConfigurationAt(config, await freePort(anyPort ? [] : [wanted], config.natsListen))
 }
 

@@ -42,6 +42,8 @@ const rotate = async (config: Config, log: Log): Promise<void> => {
  * users. Throws `Failure`.
  */
 export const rotateBus = async (config: Config, log: Log): Promise<string[]> => {
+  if (config.joined)
+    throw new Failure('conflict', 'cannot rotate: the users of this bus are made on the host that it is on')
   const release = await lockRoot(config, 'rotate')
   if (!release) throw new Failure('conflict', 'cannot rotate: another process is at it')
   try {

@@ -1,5 +1,8 @@
+import { join } from 'node:path'
 import type { Config } from '../../../shared/config.ts'
 import { harmlessCapabilities } from '../../../shared/host-root.ts'
+import { closedAbove } from './checkout.ts'
+import { projectDirectory } from './project.ts'
 
 /** Capabilities that each program of the stack keeps in its bounding set, and what for, capabilities(7). */
 export const keptCapabilities: Readonly<Record<string, Readonly<Record<string, string>>>> = {
@@ -42,6 +45,16 @@ export const keptCapabilities: Readonly<Record<string, Readonly<Record<string, s
   'nats-server': {},
 }
 
+/** The same, with what a program needs whose files are in a place that only their owner may enter, as a home. */
+export const keptBy = (
+  name: string,
+  project = projectDirectory,
+): Readonly<Record<string, string>> | undefined => {
+  const kept = keptCapabilities[name]
+  if (!kept || 'DAC_OVERRIDE' in kept || closedAbove(join(project, 'services')) === undefined) return kept
+  return { ...kept, DAC_READ_SEARCH: 'its own files, in a directory that only their owner may enter' }
+}
+
 /** Set-uid programs are the containers' own to allow. */
 const newPrivileges = ['namespace']
 
@@ -56,8 +69,9 @@ export const confined = (
   name: string,
   command: string,
   args: readonly string[],
+  project = projectDirectory,
 ): { command: string; args: readonly string[] } => {
-  const kept = keptCapabilities[name]
+  const kept = keptBy(name, project)
   if (!kept || (allowPrivileged && name === 'namespace')) return { command, args }
   const bounding = ['-all', ...Object.keys(kept).map((capability) => `+${capability.toLowerCase()}`)].join()
   const noNewPrivileges = newPrivileges.includes(name) ? [] : ['--no-new-privs']

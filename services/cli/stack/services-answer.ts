@@ -1,10 +1,10 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import { connectBus } from '../../../shared/bus.ts'
 import type { Config } from '../../../shared/config.ts'
 import { Failure } from '../../../shared/failure.ts'
 import { patienceMs } from '../../../shared/patience.ts'
 import { letsJoin } from '../join/lets-join.ts'
 import { noLog } from '../commands/bus/session.ts'
+import { connectInTime } from './connect-in-time.ts'
 import { servicesOf } from './project.ts'
 
 const readyWithinMs = 120_000
@@ -19,8 +19,8 @@ export const servicesAnswer = async (
   { verb, logs, ended }: { verb: string; logs: string; ended?: () => Promise<string | undefined> },
 ): Promise<void> => {
   const wanted = [...servicesOf(config), ...((await letsJoin(config)) ? ['registrar'] : [])]
-  const bus = await connectBus(config, { role: 'operator', log: noLog })
   const deadline = performance.now() + patienceMs(readyWithinMs)
+  const bus = await connectInTime(config, noLog, AbortSignal.timeout(patienceMs(readyWithinMs)))
   const isThere = async (name: string) =>
     (await bus.ping(name)).some(({ metadata }) => metadata['node'] === config.node)
   try {

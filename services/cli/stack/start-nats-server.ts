@@ -5,6 +5,7 @@ import type { Log } from '../../../shared/log.ts'
 import { type KeptProgram, keepRunning } from './keep-running.ts'
 import { findNatsServer } from './nats-binary.ts'
 import { natsFiles, writeNatsConfiguration } from './nats-configuration.ts'
+import { isFree } from './nats-port.ts'
 import { natsAnswers } from './nats-server.ts'
 import { confined } from './service-privileges.ts'
 
@@ -53,7 +54,9 @@ export const startNatsServer = async (
       return { server, url, version }
     } catch (error) {
       await server.stop()
-      if (tries === maxTries) throw error
+      const { port, hostname } = new URL(url)
+      // Another port helps where this one is taken, and nowhere else.
+      if (tries === maxTries || (await isFree(Number(port), hostname))) throw error
     }
   }
 }

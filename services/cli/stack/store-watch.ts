@@ -41,7 +41,8 @@ export const watchStore = (
   { server, log }: { server: KeptProgram; log: Log },
 ): { stop: () => void } => {
   let failed: ProcessIdentity | undefined
-  let read = 0
+  // What it said before is of a server that has ended.
+  let read = statSync(server.logFile, { throwIfNoEntry: false })?.size ?? 0
   let busy = false
 
   const look = async (): Promise<void> => {

@@ -1,12 +1,13 @@
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
-import { type Bus, connectBus } from '../../../shared/bus.ts'
+import type { Bus } from '../../../shared/bus.ts'
 import type { Config } from '../../../shared/config.ts'
 import { Failure, reasonOf } from '../../../shared/failure.ts'
 import type { Log } from '../../../shared/log.ts'
 import { startRegistrar } from '../join/start-registrar.ts'
 import { type KeptProgram, keepRunning } from './keep-running.ts'
+import { connectInTime } from './connect-in-time.ts'
 import { bootstrapBus } from './bootstrap-bus.ts'
 import { environmentOf, memoryOptions } from './stack-environment.ts'
 import { startNatsServer } from './start-nats-server.ts'
@@ -58,8 +59,9 @@ const servicesAnswer = async (
   services: readonly KeptProgram[],
   { log, onProgress, signal }: { log: Log; onProgress: Progress; signal: AbortSignal | undefined },
 ) => {
-  const bus = await connectBus(config, { role: 'operator', log })
   const deadline = performance.now() + patienceMs(readyWithinMs)
+  const inTime = AbortSignal.timeout(patienceMs(readyWithinMs))
+  const bus = await connectInTime(config, log, signal ? AbortSignal.any([signal, inTime]) : inTime)
   const waitFor = async (service: KeptProgram): Promise<void> => {
     for (;;) {
       signal?.throwIfAborted()

@@ -10,11 +10,21 @@ import { all, busChecks, requireKernel, requireOwn } from '../deploy/checks.ts'
 import { settingsOf } from '../deploy/settings.ts'
 import { letsJoin } from '../join/lets-join.ts'
 import { remark } from '../output/print.ts'
+import { closedAbove } from '../stack/checkout.ts'
 import { writeKeeper } from '../stack/deployment.ts'
 import { findNatsServer } from '../stack/nats-binary.ts'
 import { urlAt, writeNatsConfigurationAt } from '../stack/nats-configuration.ts'
+import { projectDirectory } from '../stack/project.ts'
 import { servicesAnswer } from '../stack/services-answer.ts'
-import { type BusHere, removeUnits, target, unitDirectory, unitFiles, unitsThere } from './units.ts'
+import {
+  type BusHere,
+  removeUnits,
+  requireOwnUnits,
+  target,
+  unitDirectory,
+  unitFiles,
+  unitsThere,
+} from './units.ts'
 
 /** Throws `Failure` (`host_unfit`) unless systemd runs this host and we may tell it what to do; see sd_booted(3). */
 export const requireSystemd = (verb: string): void => {
@@ -60,7 +70,14 @@ export const install = async (
   { now = false, env = process.env }: { now?: boolean; env?: NodeJS.ProcessEnv } = {},
 ): Promise<void> => {
   requireSystemd('install')
+  requireOwnUnits(config, 'install')
   const { port } = settingsOf(config, env)
+  const closed = closedAbove(join(projectDirectory, 'services'))
+  if (closed !== undefined)
+    throw new Failure(
+      'host_unfit',
+      `cannot install: ${projectDirectory} is below ${closed}, which only its owner may enter; move it, as to /opt`,
+    )
   const bus = config.joined ? Promise.resolve(undefined) : busHere(config, port)
   await all('install', [bus, requireOwn(config, 'systemd'), requireKernel(), ...busChecks(config, port)])
   const units = unitFiles(config, await bus)

@@ -4,7 +4,7 @@ import { remark } from '../output/print.ts'
 import { forgetKeeper, keeperOf, requireNoKeeper } from '../stack/deployment.ts'
 import { releaseHost } from '../stack/release-host.ts'
 import { requireSystemd } from './install.ts'
-import { removeUnits, target, unitsThere } from './units.ts'
+import { removeUnits, requireOwnUnits, target, unitsThere } from './units.ts'
 
 /**
  * Stops the stack's units and takes them away; before, the services give the host back what they prepared, unless
@@ -13,6 +13,7 @@ import { removeUnits, target, unitsThere } from './units.ts'
 export const uninstall = async (config: Config): Promise<void> => {
   requireSystemd('uninstall')
   await requireNoKeeper(config, 'uninstall', 'systemd')
+  requireOwnUnits(config, 'uninstall')
   if ((await keeperOf(config)) === 'systemd') {
     const { containers, kept } = await releaseHost(config)
     if (containers.length > 0) remark(`containers that stay: ${containers.join(', ')}`)

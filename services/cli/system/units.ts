@@ -57,6 +57,19 @@ export const unitFiles = ({ root, node }: Config, bus?: BusHere): Map<string, st
 /** Units of ours that systemd finds on this host. */
 export const unitsThere = (): string[] => unitNames().filter((name) => existsSync(join(unitDirectory, name)))
 
+/** Throws `Failure` (`conflict`) when the host's units, of which there is one set, are another root's. */
+export const requireOwnUnits = ({ root }: Config, verb: string): void => {
+  for (const name of unitsThere()) {
+    const [, other] =
+      /^Environment=.*\bDOLLY_ROOT=(\S+)/m.exec(readFileSync(join(unitDirectory, name), 'utf8')) ?? []
+    if (other === undefined || other === root) continue
+    throw new Failure(
+      'conflict',
+      `cannot ${verb} the units of ${root}: this host's are of ${other}; "DOLLY_ROOT=${other} dolly system uninstall" takes them away`,
+    )
+  }
+}
+
 /** Stops units and takes their files away; systemd has to be told. Absent is success. */
 export const removeUnits = async (names: readonly string[]): Promise<void> => {
   if (names.length > 0) await run('systemctl', ['stop', ...names], { timeoutMs: 120_000 })
