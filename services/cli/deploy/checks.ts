@@ -5,9 +5,10 @@ import { Failure, errnoOf, reasonOf } from '../../../shared/failure.ts'
 import { run } from '../../../shared/recorder.ts'
 import { kernelChecks } from '../stack/kernel-checks.ts'
 import { requireBus, requireKeys } from '../stack/bus-elsewhere.ts'
-import { type Keeper, requireNoKeeper } from '../stack/deployment.ts'
+import { type Keeper, keeperOf, requireNoKeeper } from '../stack/deployment.ts'
 import { natsFiles, serverName } from '../stack/nats-configuration.ts'
 import { isFree, loopback } from '../stack/nats-port.ts'
+import { natsRuns } from '../stack/orphans.ts'
 import { greetingName } from '../stack/nats-server.ts'
 import { runningSupervisor } from '../stack/stack-files.ts'
 import { engineVersion, findCompose } from './compose-program.ts'
@@ -67,7 +68,12 @@ export const busChecks = (config: Config, port: number): readonly Promise<void>[
 
 export const requireOwn = async (config: Config, keeper: Keeper): Promise<void> => {
   const supervisor = await runningSupervisor(config)
-  if (!supervisor) return requireNoKeeper(config, 'deploy', keeper)
+  if (!supervisor) {
+    await requireNoKeeper(config, 'deploy', keeper)
+    if ((await keeperOf(config)) ?? !(await natsRuns(config))) return
+    const left = `a supervisor that was killed has left processes of the stack of ${config.root}`
+    throw new Failure('conflict', `${left}; "dolly down" ends them`)
+  }
   throw new Failure(
     'conflict',
     `process ${supervisor.pid} runs the stack of ${config.root}; "dolly down" stops it`,
