@@ -16,6 +16,9 @@ interface NodeVerbParts {
   config: Config
 }
 
+/** Waits for the list of containers until a removal is refused. */
+const mostWaits = 5
+
 /** Nothing of it is on its host any more. */
 const isOver = (status: Container['status']): boolean => status === 'deleted' || status === 'failed'
 
@@ -41,7 +44,10 @@ export const nodeVerbs = ({ bus, nodes, projection, config }: NodeVerbParts): Ve
     throw new Failure('conflict', `cannot remove node ${name}: ${why}`, { details })
   }
   const requireEmpty = async (name: string): Promise<void> => {
-    if (!(await projection.current()))
+    // A list that is written anew, or a slow host, takes more than one wait.
+    let isCurrent = false
+    for (let wait = 0; wait < mostWaits && !isCurrent; wait++) isCurrent = await projection.current()
+    if (!isCurrent)
       throw new Failure(
         'busy',
         `cannot remove node ${name}: the list of containers is behind the log; try again`,
