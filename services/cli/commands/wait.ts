@@ -5,15 +5,12 @@ import { Failure } from '../../../shared/failure.ts'
 import { forEachTarget } from '../output/failure.ts'
 import { printJson, printLine } from '../output/print.ts'
 import { ask } from './bus/ask.ts'
-import { watchContainer } from './bus/container-events.ts'
+import { endings, killed, watchContainer } from './bus/container-events.ts'
 import { withSession } from './bus/session.ts'
 
-const endings = new Set(['container.exited', 'container.deleted', 'container.failed', 'container.stuck'])
 /** Nothing more will happen to it by itself. */
 const over = new Set<string>(['deleted', 'failed', 'stuck'])
 const starts = new Set<string | undefined>(['container.running', 'container.started'])
-/** Of a container that is deleted while it runs, whose exit is not always told before. */
-const killed = 137
 
 /** How the last process of a container that has gone has ended, by its log; the id may have had another before. */
 const lastExitCode = async (bus: Bus, id: string): Promise<number | undefined> => {

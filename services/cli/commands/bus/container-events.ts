@@ -7,6 +7,17 @@ export interface SeenEvent {
   event: CloudEvent
 }
 
+/** What ends a run of a container, or the container. */
+export const endings: ReadonlySet<string> = new Set([
+  'container.exited',
+  'container.deleted',
+  'container.failed',
+  'container.stuck',
+])
+
+/** The exit code of a container that is deleted while it runs, whose exit is not always told before. */
+export const killed = 137
+
 /** The events of one container from a point of the log on, kept so that none is missed between two waits. */
 export interface ContainerEvents extends AsyncDisposable {
   /** The first event, past or to come, that matches. Rejects when the log can no longer be followed. */

@@ -3,7 +3,7 @@ import { Failure } from '../../../../shared/failure.ts'
 import { attach } from '../attach/attachment.ts'
 import { forwardSignals } from '../attach/signals.ts'
 import { ask } from '../bus/ask.ts'
-import type { ContainerEvents } from '../bus/container-events.ts'
+import { type ContainerEvents, endings, killed } from '../bus/container-events.ts'
 import type { Session } from '../bus/session.ts'
 
 interface StartTarget {
@@ -25,15 +25,10 @@ export interface Exit {
   sequence: number
 }
 
-const ends = new Set(['container.exited', 'container.deleted', 'container.failed', 'container.stuck'])
-
-/** A container that is deleted while it runs is killed, and its exit is not always told before. */
-const killed = 137
-
 /** The end of the process that `container.exited` tells of, or the container's own. */
 export const exitAfter = async (events: ContainerEvents, sequence: number): Promise<Exit> => {
   const { event, sequence: at } = await events.until(
-    (seen) => seen.sequence > sequence && ends.has(seen.event.type),
+    (seen) => seen.sequence > sequence && endings.has(seen.event.type),
   )
   if (event.type === 'container.deleted') return { code: killed, sequence: at }
   const { exitCode } = event.data
